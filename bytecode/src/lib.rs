@@ -1,1 +1,12 @@
-//! Not written yet.
+//! The contract between compiler, interpreter and JIT: instructions, their encoding, and images.
+//!
+//! One table ([`op`]) says what instructions there are; encoder, decoder, listing and the tables
+//! of handlers elsewhere derive from it.
+#![forbid(unsafe_code)]
+
+pub mod image;
+pub mod op;
+pub mod operand;
+
+pub use image::Image;
+pub use op::{Op, Opcode};
