@@ -4,6 +4,8 @@
 //! of handlers elsewhere derive from it.
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod file;
 pub mod image;
 pub mod op;
 pub mod operand;

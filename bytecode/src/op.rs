@@ -144,18 +144,26 @@ macro_rules! for_each_instruction {
             /// running `ensure:` and `ifCurtailed:` blocks on the way; a fault when it has ended.
             answer_home = AnswerHome { value: Reg };
 
-            /// Work of the interpreter itself at the return from a marked frame. Never in an image.
+            /// `r[dst] :=` a constant, found when it was linked. Made by linking, never in an image.
+            load_constant = LoadConstant { dst: Reg, constant: Literal };
+            /// `r[dst] :=` a slot behind the dashes; in a turn a fault. Made by linking, never in an
+            /// image.
+            load_shared = LoadShared { dst: Reg, slot: Slot };
+            /// A slot behind the dashes `:= r[src]`; in a turn a fault. Made by linking, never in an
+            /// image.
+            store_shared = StoreShared { src: Reg, slot: Slot };
+            /// Work of the interpreter itself, in codes of its own. Never in an image.
             stub = Stub { kind: Count };
         }
     };
 }
 
 macro_rules! define {
-    ($($(#[$doc:meta])* $name:ident = $variant:ident { $($field:ident: $type:ident),* };)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $variant:ident { $($field:ident: $type:ident),* };)*) => {
         /// One instruction, decoded.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Op {
-            $($(#[$doc])* $variant {
+            $($(#[doc = $doc])* $variant {
                 $(#[doc = concat!("Operand `", stringify!($field), "`.")] $field: $type),*
             },)*
         }
@@ -164,7 +172,7 @@ macro_rules! define {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]
         pub enum Opcode {
-            $($(#[$doc])* $variant,)*
+            $($(#[doc = $doc])* $variant,)*
         }
 
         impl Opcode {
@@ -180,6 +188,23 @@ macro_rules! define {
             pub const fn words(self) -> usize {
                 match self {
                     $(Opcode::$variant => (1usize $(+ <$type as Operand>::BYTES)*).div_ceil(4),)*
+                }
+            }
+
+            /// How many bytes the operands take together; what is left of the words is zero.
+            pub const fn operand_bytes(self) -> usize {
+                match self { $(Opcode::$variant => 0usize $(+ <$type as Operand>::BYTES)*,)* }
+            }
+
+            /// What the instruction means, as its row says it.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Opcode::$variant => concat!($($doc, "\n"),*),)* }
+            }
+
+            /// The names and types of the operands, in order.
+            pub const fn operand_types(self) -> &'static [(&'static str, &'static str)] {
+                match self {
+                    $(Opcode::$variant => &[$((stringify!($field), stringify!($type))),*],)*
                 }
             }
         }
@@ -287,6 +312,14 @@ impl Unpacker {
 for_each_instruction!(define);
 
 impl Opcode {
+    /// Whether only the VM makes it: an image that has one is refused.
+    pub const fn is_internal(self) -> bool {
+        matches!(
+            self,
+            Opcode::LoadConstant | Opcode::LoadShared | Opcode::StoreShared | Opcode::Stub
+        )
+    }
+
     /// The opcode with this number.
     pub fn from_number(number: u8) -> Option<Opcode> {
         Opcode::ALL.get(usize::from(number)).copied()
