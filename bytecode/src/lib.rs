@@ -9,6 +9,7 @@ pub mod file;
 pub mod image;
 pub mod op;
 pub mod operand;
+pub mod verify;
 
 pub use image::Image;
 pub use op::{Op, Opcode};

@@ -324,4 +324,12 @@ impl Opcode {
     pub fn from_number(number: u8) -> Option<Opcode> {
         Opcode::ALL.get(usize::from(number)).copied()
     }
+
+    /// Whether only the VM makes the instruction, when it links a code: no image has it.
+    pub fn made_by_linking(self) -> bool {
+        matches!(
+            self,
+            Opcode::LoadConstant | Opcode::LoadShared | Opcode::StoreShared | Opcode::Stub
+        )
+    }
 }
