@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod disasm;
 pub mod file;
 pub mod image;
 pub mod op;
