@@ -39,11 +39,7 @@ impl fmt::Display for DecodeReason {
                 write!(f, "`{}` lacks its second word", opcode.name())
             }
             DecodeReason::Padding(opcode) => {
-                write!(
-                    f,
-                    "the bytes behind the operands of `{}` are not zero",
-                    opcode.name()
-                )
+                write!(f, "the bytes behind the operands of `{}` are not zero", opcode.name())
             }
         }
     }
@@ -78,10 +74,7 @@ pub fn decode_at(words: &[u32], at: usize) -> Result<Op, DecodeError> {
     };
     let bits = u64::from(first) | u64::from(second) << 32;
     // A one-word instruction has zeros for a second word here, so one shift sees its padding too.
-    if bits
-        .checked_shr(8 * (1 + opcode.operand_bytes() as u32))
-        .is_some_and(|rest| rest != 0)
-    {
+    if bits.checked_shr(8 * (1 + opcode.operand_bytes() as u32)).is_some_and(|rest| rest != 0) {
         return fail(DecodeReason::Padding(opcode));
     }
     match Op::decode(first, second) {

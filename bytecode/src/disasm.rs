@@ -123,10 +123,7 @@ impl ImageListing {
             .enumerate()
             .map(|(number, (owner, role))| MethodListing::of(image, number, owner, role))
             .collect();
-        ImageListing {
-            content_hash: file::content_hash(image),
-            methods,
-        }
+        ImageListing { content_hash: file::content_hash(image), methods }
     }
 }
 
@@ -157,20 +154,13 @@ fn owners_of(image: &Image) -> Vec<(Option<String>, Role)> {
             own(*method, Some(&name), Role::Invariant);
         }
         for migration in &prototype.migrations {
-            own(
-                migration.method,
-                Some(&name),
-                Role::Migration(migration.from),
-            );
+            own(migration.method, Some(&name), Role::Migration(migration.from));
         }
     }
     for extension in &image.extensions {
         let name = name(image, extension.name);
         let class = format!("{name} class");
-        for (owner, methods) in [
-            (&name, &extension.methods),
-            (&class, &extension.side_methods),
-        ] {
+        for (owner, methods) in [(&name, &extension.methods), (&class, &extension.side_methods)] {
             for method in methods {
                 own(*method, Some(owner), Role::Extension);
             }
@@ -186,13 +176,9 @@ impl MethodListing {
     fn of(image: &Image, number: usize, owner: Option<String>, role: Role) -> MethodListing {
         let method = &image.methods[number];
         let codes = match &method.body {
-            Body::Code(codes) => Some(
-                codes
-                    .iter()
-                    .enumerate()
-                    .map(|(number, code)| CodeListing::of(image, number, code))
-                    .collect(),
-            ),
+            Body::Code(codes) => {
+                Some(codes.iter().enumerate().map(|(number, code)| CodeListing::of(image, number, code)).collect())
+            }
             Body::Primitive => None,
         };
         MethodListing {
@@ -272,10 +258,7 @@ fn write_literal(text: &mut String, image: &Image, literal: &Literal, inside: bo
         Literal::True => "true".to_owned(),
         Literal::False => "false".to_owned(),
         Literal::Integer(value) => value.to_string(),
-        Literal::LargeInteger {
-            negative,
-            magnitude,
-        } => {
+        Literal::LargeInteger { negative, magnitude } => {
             // In hexadecimal: decimal digits would cost time quadratic in the length.
             let sign = if *negative { "-" } else { "" };
             let mut shown = format!("{sign}16r");
@@ -461,11 +444,7 @@ impl fmt::Display for CodeListing {
             0 => "body".to_owned(),
             number => format!("code{number}"),
         };
-        write!(
-            f,
-            "  {kind}: arguments {}, registers {}",
-            self.argument_count, self.register_count
-        )?;
+        write!(f, "  {kind}: arguments {}, registers {}", self.argument_count, self.register_count)?;
         if !self.captures.is_empty() {
             let captures: Vec<String> = self.captures.iter().map(|r| format!("r{r}")).collect();
             write!(f, ", captures {}", captures.join(" "))?;
@@ -479,12 +458,7 @@ impl fmt::Display for CodeListing {
         }
         for (row, site) in self.sites.iter().enumerate() {
             let to_self = if site.to_self { ", to self" } else { "" };
-            writeln!(
-                f,
-                "    site{row} = {}, arguments {}{to_self}",
-                printable(&site.selector),
-                site.argument_count
-            )?;
+            writeln!(f, "    site{row} = {}, arguments {}{to_self}", printable(&site.selector), site.argument_count)?;
         }
         for (row, slot) in self.slots.iter().enumerate() {
             writeln!(f, "    slot{row} = {}", printable(slot))?;
@@ -515,11 +489,7 @@ impl fmt::Display for MethodListing {
             write!(f, "{}>>", printable(owner))?;
         }
         write!(f, "{} ({}", printable(&self.selector), self.role)?;
-        let MethodFlags {
-            private,
-            query,
-            hidden: _,
-        } = self.flags;
+        let MethodFlags { private, query, hidden: _ } = self.flags;
         for (set, name) in [(private, "private"), (query, "query")] {
             if set {
                 write!(f, ", {name}")?;

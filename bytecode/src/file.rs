@@ -100,10 +100,7 @@ impl Section {
 
     /// The sections of a file, in order.
     fn of_file(stripped: bool) -> impl Iterator<Item = Section> {
-        Section::ALL
-            .iter()
-            .copied()
-            .filter(move |section| !(stripped && section.is_debug()))
+        Section::ALL.iter().copied().filter(move |section| !(stripped && section.is_debug()))
     }
 }
 
@@ -172,10 +169,7 @@ impl fmt::Display for Corruption {
             Corruption::Tag(found) => write!(f, "{found} is none of the forms possible"),
             Corruption::Utf8 => write!(f, "a string is not UTF-8"),
             Corruption::Character => write!(f, "a number is no character"),
-            Corruption::TooDeep => write!(
-                f,
-                "literal arrays nest deeper than {LITERAL_DEPTH_MAX} levels"
-            ),
+            Corruption::TooDeep => write!(f, "literal arrays nest deeper than {LITERAL_DEPTH_MAX} levels"),
             Corruption::EmptyDebug => write!(f, "the debug sections say nothing"),
         }
     }
@@ -185,24 +179,15 @@ impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ImageError::NotAnImage => write!(f, "not a TwinTalk image"),
-            ImageError::Version { found, supported } if found > supported => write!(
-                f,
-                "the image has the newer format {found}; this build reads format {supported}"
-            ),
-            ImageError::Version { found, supported } => write!(
-                f,
-                "the image has format {found}; this build reads format {supported}"
-            ),
-            ImageError::Corrupt {
-                section,
-                offset,
-                reason,
-            } => {
+            ImageError::Version { found, supported } if found > supported => {
+                write!(f, "the image has the newer format {found}; this build reads format {supported}")
+            }
+            ImageError::Version { found, supported } => {
+                write!(f, "the image has format {found}; this build reads format {supported}")
+            }
+            ImageError::Corrupt { section, offset, reason } => {
                 let title = section.map_or("header", Section::title);
-                write!(
-                    f,
-                    "the image is damaged in its {title} at byte {offset}: {reason}"
-                )
+                write!(f, "the image is damaged in its {title} at byte {offset}: {reason}")
             }
         }
     }
@@ -362,10 +347,7 @@ fn open(bytes: &[u8]) -> Result<(bool, Reader<'_>), ImageError> {
     };
     let found = u16::from_le_bytes([found[0], found[1]]);
     if found != FORMAT_VERSION {
-        return Err(ImageError::Version {
-            found,
-            supported: FORMAT_VERSION,
-        });
+        return Err(ImageError::Version { found, supported: FORMAT_VERSION });
     }
     if bytes.len() < HEADER_BYTES {
         return Err(header_error(bytes.len(), Corruption::Truncated));
@@ -391,12 +373,7 @@ fn open(bytes: &[u8]) -> Result<(bool, Reader<'_>), ImageError> {
         return Err(header_error(HEADER_CHECKSUM_AT, Corruption::Checksum));
     }
 
-    let mut reader = Reader {
-        bytes,
-        cursors: [Cursor::default(); Section::ALL.len()],
-        stripped,
-        depth: 0,
-    };
+    let mut reader = Reader { bytes, cursors: [Cursor::default(); Section::ALL.len()], stripped, depth: 0 };
     let mut hasher = ContentHasher::new();
     let mut offset = table_end;
     for (index, section) in Section::of_file(stripped).enumerate() {
@@ -404,17 +381,12 @@ fn open(bytes: &[u8]) -> Result<(bool, Reader<'_>), ImageError> {
         let id = u32_at(bytes, row);
         let length = u32_at(bytes, row + 8) as usize;
         let end = offset.saturating_add(length);
-        if id != u32::from(section.id()) || u32_at(bytes, row + 4) as usize != offset || end > total
-        {
+        if id != u32::from(section.id()) || u32_at(bytes, row + 4) as usize != offset || end > total {
             return Err(header_error(row, Corruption::SectionTable));
         }
         let body = &bytes[offset..end];
         if crc32fast::hash(body) != u32_at(bytes, row + 12) {
-            return Err(ImageError::Corrupt {
-                section: Some(section),
-                offset,
-                reason: Corruption::Checksum,
-            });
+            return Err(ImageError::Corrupt { section: Some(section), offset, reason: Corruption::Checksum });
         }
         if !section.is_debug() {
             hasher.add(section, body);
@@ -432,11 +404,7 @@ fn open(bytes: &[u8]) -> Result<(bool, Reader<'_>), ImageError> {
 }
 
 fn header_error(offset: usize, reason: Corruption) -> ImageError {
-    ImageError::Corrupt {
-        section: None,
-        offset,
-        reason,
-    }
+    ImageError::Corrupt { section: None, offset, reason }
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -479,10 +447,7 @@ struct Writer {
 
 impl Writer {
     fn of(image: &Image, stripped: bool) -> Writer {
-        let mut writer = Writer {
-            sections: std::array::from_fn(|_| Vec::new()),
-            stripped,
-        };
+        let mut writer = Writer { sections: std::array::from_fn(|_| Vec::new()), stripped };
         image.write(&mut writer, Section::Names);
         writer
     }
@@ -541,11 +506,7 @@ impl<'a> Reader<'a> {
     }
 
     fn corrupt(&self, section: Section, reason: Corruption) -> ImageError {
-        ImageError::Corrupt {
-            section: Some(section),
-            offset: self.cursor(section).at,
-            reason,
-        }
+        ImageError::Corrupt { section: Some(section), offset: self.cursor(section).at, reason }
     }
 
     fn take(&mut self, section: Section, count: usize) -> Result<&'a [u8], ImageError> {
@@ -562,11 +523,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A byte that says which of several forms follows; `form` knows them.
-    fn tag<T>(
-        &mut self,
-        section: Section,
-        form: impl FnOnce(u8) -> Option<T>,
-    ) -> Result<T, ImageError> {
+    fn tag<T>(&mut self, section: Section, form: impl FnOnce(u8) -> Option<T>) -> Result<T, ImageError> {
         let start = self.cursor(section);
         let byte = self.byte(section)?;
         form(byte).ok_or_else(|| {
@@ -614,11 +571,7 @@ trait Wire: Sized {
 
     /// `count` elements. The count is a claim: room is made as elements arrive, each of which
     /// takes at least a byte.
-    fn read_list(
-        count: usize,
-        from: &mut Reader<'_>,
-        section: Section,
-    ) -> Result<Vec<Self>, ImageError> {
+    fn read_list(count: usize, from: &mut Reader<'_>, section: Section) -> Result<Vec<Self>, ImageError> {
         let mut items = Vec::with_capacity(count.min(4));
         for _ in 0..count {
             items.push(Self::read(from, section)?);
@@ -721,11 +674,7 @@ impl Wire for u8 {
     fn write_list(items: &[u8], to: &mut Writer, section: Section) {
         to.push(section, items);
     }
-    fn read_list(
-        count: usize,
-        from: &mut Reader<'_>,
-        section: Section,
-    ) -> Result<Vec<u8>, ImageError> {
+    fn read_list(count: usize, from: &mut Reader<'_>, section: Section) -> Result<Vec<u8>, ImageError> {
         Ok(from.take(section, count)?.to_vec())
     }
 }
@@ -752,11 +701,7 @@ impl Wire for u32 {
         bytes.reserve(4 * items.len());
         bytes.extend(items.iter().flat_map(|item| item.to_le_bytes()));
     }
-    fn read_list(
-        count: usize,
-        from: &mut Reader<'_>,
-        section: Section,
-    ) -> Result<Vec<u32>, ImageError> {
+    fn read_list(count: usize, from: &mut Reader<'_>, section: Section) -> Result<Vec<u32>, ImageError> {
         let bytes = from.take(section, count.saturating_mul(4))?;
         Ok(bytes.chunks_exact(4).map(|word| u32_at(word, 0)).collect())
     }
@@ -866,20 +811,12 @@ impl Wire for PrototypeKind {
 /// One byte: `private` 1, `query` 2, `hidden` 4.
 impl Wire for MethodFlags {
     fn write(&self, to: &mut Writer, section: Section) {
-        let MethodFlags {
-            private,
-            query,
-            hidden,
-        } = *self;
+        let MethodFlags { private, query, hidden } = *self;
         (u8::from(private) | u8::from(query) << 1 | u8::from(hidden) << 2).write(to, section);
     }
     fn read(from: &mut Reader<'_>, section: Section) -> Result<MethodFlags, ImageError> {
         from.tag(section, |byte| {
-            (byte < 8).then_some(MethodFlags {
-                private: byte & 1 != 0,
-                query: byte & 2 != 0,
-                hidden: byte & 4 != 0,
-            })
+            (byte < 8).then_some(MethodFlags { private: byte & 1 != 0, query: byte & 2 != 0, hidden: byte & 4 != 0 })
         })
     }
 }
@@ -919,10 +856,7 @@ impl Wire for Literal {
                 3u8.write(to, section);
                 value.write(to, section);
             }
-            Literal::LargeInteger {
-                negative,
-                magnitude,
-            } => {
+            Literal::LargeInteger { negative, magnitude } => {
                 4u8.write(to, section);
                 negative.write(to, section);
                 magnitude.write(to, section);
@@ -966,15 +900,9 @@ impl Wire for Literal {
             1 => Literal::True,
             2 => Literal::False,
             3 => Literal::Integer(Wire::read(from, section)?),
-            4 => Literal::LargeInteger {
-                negative: Wire::read(from, section)?,
-                magnitude: Wire::read(from, section)?,
-            },
+            4 => Literal::LargeInteger { negative: Wire::read(from, section)?, magnitude: Wire::read(from, section)? },
             5 => Literal::Float(Wire::read(from, section)?),
-            6 => Literal::ScaledDecimal {
-                digits: Wire::read(from, section)?,
-                scale: Wire::read(from, section)?,
-            },
+            6 => Literal::ScaledDecimal { digits: Wire::read(from, section)?, scale: Wire::read(from, section)? },
             7 => Literal::Character(Wire::read(from, section)?),
             8 => Literal::String(Wire::read(from, section)?),
             9 => Literal::Symbol(Wire::read(from, section)?),

@@ -276,10 +276,7 @@ struct Packer {
 
 impl Packer {
     fn new(opcode: Opcode) -> Packer {
-        Packer {
-            bits: opcode as u64,
-            at: 1,
-        }
+        Packer { bits: opcode as u64, at: 1 }
     }
 
     fn push<O: Operand>(&mut self, operand: O) {
@@ -314,10 +311,7 @@ for_each_instruction!(define);
 impl Opcode {
     /// Whether only the VM makes it: an image that has one is refused.
     pub const fn is_internal(self) -> bool {
-        matches!(
-            self,
-            Opcode::LoadConstant | Opcode::LoadShared | Opcode::StoreShared | Opcode::Stub
-        )
+        matches!(self, Opcode::LoadConstant | Opcode::LoadShared | Opcode::StoreShared | Opcode::Stub)
     }
 
     /// The opcode with this number.
@@ -327,9 +321,6 @@ impl Opcode {
 
     /// Whether only the VM makes the instruction, when it links a code: no image has it.
     pub fn made_by_linking(self) -> bool {
-        matches!(
-            self,
-            Opcode::LoadConstant | Opcode::LoadShared | Opcode::StoreShared | Opcode::Stub
-        )
+        matches!(self, Opcode::LoadConstant | Opcode::LoadShared | Opcode::StoreShared | Opcode::Stub)
     }
 }

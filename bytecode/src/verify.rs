@@ -179,12 +179,7 @@ impl fmt::Display for VerifyError {
             Place::Image => write!(f, "image")?,
             Place::Prototype(name) => write!(f, "prototype {name}")?,
             Place::Extension(name) => write!(f, "extension of {name}")?,
-            Place::Method {
-                selector,
-                method: _,
-                code,
-                word,
-            } => {
+            Place::Method { selector, method: _, code, word } => {
                 write!(f, "method `{selector}`")?;
                 if let Some(code) = code {
                     write!(f, ", code {code}")?;
@@ -213,24 +208,16 @@ fn broken<T>(rule: Rule, reason: impl Into<String>) -> Result<T, Broken> {
 pub fn selector_arguments(selector: &str) -> Option<usize> {
     fn is_word(text: &str) -> bool {
         let mut chars = text.chars();
-        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-            && chars.all(|c| c.is_alphanumeric() || c == '_')
+        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_') && chars.all(|c| c.is_alphanumeric() || c == '_')
     }
     if let Some(words) = selector.strip_suffix(':') {
-        return words
-            .split(':')
-            .all(is_word)
-            .then(|| words.split(':').count());
+        return words.split(':').all(is_word).then(|| words.split(':').count());
     }
     if is_word(selector) {
         return Some(0);
     }
-    let is_operator = |c: char| {
-        !(c.is_alphanumeric()
-            || c.is_whitespace()
-            || c.is_control()
-            || "_:.;'\"$#()[]{}^".contains(c))
-    };
+    let is_operator =
+        |c: char| !(c.is_alphanumeric() || c.is_whitespace() || c.is_control() || "_:.;'\"$#()[]{}^".contains(c));
     (!selector.is_empty() && selector.chars().all(is_operator)).then_some(1)
 }
 
@@ -240,18 +227,10 @@ pub fn selector_arguments(selector: &str) -> Option<usize> {
 /// # Errors
 /// The first broken rule that is found.
 pub fn verify(image: &Image) -> Result<(), VerifyError> {
-    let at_image = |(rule, reason)| VerifyError {
-        rule,
-        place: Place::Image,
-        reason,
-    };
+    let at_image = |(rule, reason)| VerifyError { rule, place: Place::Image, reason };
     check_tables(image).map_err(at_image)?;
     let arguments: Vec<_> = image.names.iter().map(|n| selector_arguments(n)).collect();
-    let mut owners = Owners {
-        image,
-        selector_arguments: &arguments,
-        used: vec![false; image.methods.len()],
-    };
+    let mut owners = Owners { image, selector_arguments: &arguments, used: vec![false; image.methods.len()] };
     check_prototypes(&mut owners)?;
     for extension in &image.extensions {
         let place = || Place::Extension(name_of(image, extension.name));
@@ -260,29 +239,23 @@ pub fn verify(image: &Image) -> Result<(), VerifyError> {
             owners.found_by_lookup(&extension.methods)?;
             owners.found_by_lookup(&extension.side_methods)
         })()
-        .map_err(|(rule, reason)| VerifyError {
-            rule,
-            place: place(),
-            reason,
-        })?;
+        .map_err(|(rule, reason)| VerifyError { rule, place: place(), reason })?;
     }
     if let Some(main) = image.main {
         owners.run_once(main).map_err(at_image)?;
     }
     let mut verifier = CodeVerifier::new(image, arguments);
     for (number, method) in image.methods.iter().enumerate() {
-        verifier
-            .check_method(method)
-            .map_err(|(rule, reason)| VerifyError {
-                rule,
-                place: Place::Method {
-                    selector: name_of(image, method.selector),
-                    method: number,
-                    code: verifier.code,
-                    word: verifier.word,
-                },
-                reason,
-            })?;
+        verifier.check_method(method).map_err(|(rule, reason)| VerifyError {
+            rule,
+            place: Place::Method {
+                selector: name_of(image, method.selector),
+                method: number,
+                code: verifier.code,
+                word: verifier.word,
+            },
+            reason,
+        })?;
     }
     Ok(())
 }
@@ -297,10 +270,7 @@ fn name_of(image: &Image, id: NameId) -> String {
 fn check_name(image: &Image, id: NameId) -> Result<&str, Broken> {
     match image.names.get(id.0 as usize) {
         Some(name) => Ok(name),
-        None => broken(
-            Rule::NameRange,
-            format!("name {} of {}", id.0, image.names.len()),
-        ),
+        None => broken(Rule::NameRange, format!("name {} of {}", id.0, image.names.len())),
     }
 }
 
@@ -313,10 +283,7 @@ fn check_rows(what: &str, rows: usize) -> Result<(), Broken> {
 
 fn check_position(image: &Image, position: SourcePosition) -> Result<(), Broken> {
     if !image.files.is_empty() && usize::from(position.file) >= image.files.len() {
-        return broken(
-            Rule::Position,
-            format!("file {} of {}", position.file, image.files.len()),
-        );
+        return broken(Rule::Position, format!("file {} of {}", position.file, image.files.len()));
     }
     Ok(())
 }
@@ -367,17 +334,11 @@ impl<'a> Owners<'a> {
     fn claim(&mut self, id: MethodId) -> Result<(&'a Method, &'a str), Broken> {
         let index = id.0 as usize;
         let Some(method) = self.image.methods.get(index) else {
-            return broken(
-                Rule::MethodRange,
-                format!("method {index} of {}", self.image.methods.len()),
-            );
+            return broken(Rule::MethodRange, format!("method {index} of {}", self.image.methods.len()));
         };
         let selector = check_name(self.image, method.selector)?;
         if std::mem::replace(&mut self.used[index], true) {
-            return broken(
-                Rule::MethodTwice,
-                format!("method {index} `{selector}` has two places"),
-            );
+            return broken(Rule::MethodTwice, format!("method {index} `{selector}` has two places"));
         }
         Ok((method, selector))
     }
@@ -392,10 +353,7 @@ impl<'a> Owners<'a> {
             }
             let asked = self.selector(method.selector)?;
             if asked != usize::from(method.argument_count) {
-                return broken(
-                    Rule::ArgumentCount,
-                    format!("`{selector}` takes {} arguments", method.argument_count),
-                );
+                return broken(Rule::ArgumentCount, format!("`{selector}` takes {} arguments", method.argument_count));
             }
             if method.flags.hidden {
                 return broken(Rule::Hidden, format!("`{selector}` is hidden"));
@@ -408,10 +366,7 @@ impl<'a> Owners<'a> {
     fn run_once(&mut self, id: MethodId) -> Result<&'a Method, Broken> {
         let (method, selector) = self.claim(id)?;
         if method.argument_count != 0 {
-            return broken(
-                Rule::ArgumentCount,
-                format!("`{selector}` takes {} arguments", method.argument_count),
-            );
+            return broken(Rule::ArgumentCount, format!("`{selector}` takes {} arguments", method.argument_count));
         }
         if method.body == Body::Primitive {
             return broken(Rule::Hidden, format!("`{selector}` is a primitive"));
@@ -505,10 +460,7 @@ fn check_prototypes(owners: &mut Owners<'_>) -> Result<(), VerifyError> {
             for ancestor in prototype.parent.iter().chain(&prototype.traits) {
                 let name = check_name(image, *ancestor)?;
                 if defined.get(ancestor).is_some_and(|at| *at >= index) {
-                    return broken(
-                        Rule::PrototypeOrder,
-                        format!("`{name}` stands no earlier than what it is part of"),
-                    );
+                    return broken(Rule::PrototypeOrder, format!("`{name}` stands no earlier than what it is part of"));
                 }
             }
             owners.prototype(prototype)
@@ -532,9 +484,7 @@ fn check_prototypes(owners: &mut Owners<'_>) -> Result<(), VerifyError> {
         let (Step::Down(index) | Step::Up(index)) = step;
         let prototype = &image.prototypes[index];
         let sides = [(false, &prototype.instance), (true, &prototype.side)];
-        let slots = sides
-            .into_iter()
-            .flat_map(|(side, behaviour)| behaviour.slots.iter().map(move |s| (side, s.name)));
+        let slots = sides.into_iter().flat_map(|(side, behaviour)| behaviour.slots.iter().map(move |s| (side, s.name)));
         if let Step::Up(_) = step {
             slots.for_each(|slot| {
                 taken.remove(&slot);
@@ -544,10 +494,7 @@ fn check_prototypes(owners: &mut Owners<'_>) -> Result<(), VerifyError> {
         for slot in slots {
             if !taken.insert(slot) {
                 let name = name_of(image, slot.1);
-                return Err(fail(
-                    prototype,
-                    (Rule::SlotTwice, format!("a second slot `{name}`")),
-                ));
+                return Err(fail(prototype, (Rule::SlotTwice, format!("a second slot `{name}`"))));
             }
         }
         steps.push(Step::Up(index));
@@ -566,10 +513,7 @@ fn check_literal(image: &Image, literal: &Literal, depth: usize) -> Result<(), B
         | Literal::Character(_)
         | Literal::String(_)
         | Literal::Bytes(_) => Ok(()),
-        Literal::LargeInteger {
-            negative,
-            magnitude,
-        } => {
+        Literal::LargeInteger { negative, magnitude } => {
             let leading_zero = magnitude.last() == Some(&0);
             if leading_zero || fits_64_bits(*negative, magnitude) {
                 return broken(Rule::LiteralForm, "a large integer that is none");
@@ -588,14 +532,9 @@ fn check_literal(image: &Image, literal: &Literal, depth: usize) -> Result<(), B
         Literal::Symbol(name) => check_name(image, *name).map(|_| ()),
         Literal::Array(items) => {
             if depth == LITERAL_DEPTH_MAX {
-                return broken(
-                    Rule::LiteralDepth,
-                    format!("literal arrays deeper than {LITERAL_DEPTH_MAX}"),
-                );
+                return broken(Rule::LiteralDepth, format!("literal arrays deeper than {LITERAL_DEPTH_MAX}"));
             }
-            items
-                .iter()
-                .try_for_each(|item| check_literal(image, item, depth + 1))
+            items.iter().try_for_each(|item| check_literal(image, item, depth + 1))
         }
     }
 }
@@ -728,11 +667,7 @@ impl Changes {
     }
 
     fn forget(&mut self, registers: Registers) {
-        self.join(&Changes {
-            values: registers,
-            cells: registers,
-            selves: registers,
-        });
+        self.join(&Changes { values: registers, cells: registers, selves: registers });
     }
 
     fn write(&mut self, register: u8, kind: Kind) {
@@ -793,69 +728,39 @@ struct Effect {
 impl Effect {
     /// Reads `registers`, then writes a value to `dst`.
     fn value(dst: Reg, reads: [Option<u8>; 2]) -> Effect {
-        Effect {
-            reads,
-            writes: Some((dst.0, Written::Value)),
-            ..Effect::default()
-        }
+        Effect { reads, writes: Some((dst.0, Written::Value)), ..Effect::default() }
     }
 
     fn reads(register: Reg) -> Effect {
-        Effect {
-            reads: [Some(register.0), None],
-            ..Effect::default()
-        }
+        Effect { reads: [Some(register.0), None], ..Effect::default() }
     }
 
     fn sends(base: Reg, site: operand::Site, to_super: bool) -> Effect {
         Effect {
-            sends: Some(Sending {
-                site,
-                receiver: base.0,
-                selector: None,
-                window: true,
-                to_super,
-            }),
+            sends: Some(Sending { site, receiver: base.0, selector: None, window: true, to_super }),
             writes: Some((base.0, Written::Value)),
             forgets_above: Some(base.0),
             ..Effect::default()
         }
     }
 
-    fn binary(
-        selector: &'static str,
-        dst: Reg,
-        left: Reg,
-        right: Option<Reg>,
-        site: operand::Site,
-    ) -> Effect {
+    fn binary(selector: &'static str, dst: Reg, left: Reg, right: Option<Reg>, site: operand::Site) -> Effect {
         Effect {
-            sends: Some(Sending {
-                site,
-                receiver: left.0,
-                selector: Some(selector),
-                window: false,
-                to_super: false,
-            }),
+            sends: Some(Sending { site, receiver: left.0, selector: Some(selector), window: false, to_super: false }),
             ..Effect::value(dst, [Some(left.0), right.map(|right| right.0)])
         }
     }
 
     fn fused(self) -> Effect {
-        Effect {
-            fused: true,
-            ..self
-        }
+        Effect { fused: true, ..self }
     }
 }
 
 fn effect_of(op: &Op) -> Effect {
     match *op {
-        Op::Copy { dst, src } => Effect {
-            reads: [Some(src.0), None],
-            writes: Some((dst.0, Written::CopyOf(src.0))),
-            ..Effect::default()
-        },
+        Op::Copy { dst, src } => {
+            Effect { reads: [Some(src.0), None], writes: Some((dst.0, Written::CopyOf(src.0))), ..Effect::default() }
+        }
         Op::LoadNil { dst }
         | Op::LoadTrue { dst }
         | Op::LoadFalse { dst }
@@ -866,164 +771,49 @@ fn effect_of(op: &Op) -> Effect {
         | Op::LoadSlot { dst, slot: _ }
         | Op::LoadConstant { dst, constant: _ }
         | Op::LoadShared { dst, slot: _ } => Effect::value(dst, [None, None]),
-        Op::StoreVariable { src, variable: _ }
-        | Op::StoreSlot { src, slot: _ }
-        | Op::StoreShared { src, slot: _ } => Effect::reads(src),
-        Op::MakeCell { dst, src } => Effect {
-            reads: [Some(src.0), None],
-            writes: Some((dst.0, Written::Cell)),
-            ..Effect::default()
-        },
-        Op::LoadCell { dst, cell } => Effect {
-            cell: Some(cell.0),
-            ..Effect::value(dst, [None, None])
-        },
-        Op::StoreCell { cell, src } => Effect {
-            cell: Some(cell.0),
-            ..Effect::reads(src)
-        },
-        Op::MakeBlock { dst, code } => Effect {
-            block: Some(code),
-            ..Effect::value(dst, [None, None])
-        },
-        Op::MakeArray { base, count } => Effect {
-            reads_run: Some((base.0, usize::from(count.0))),
-            ..Effect::value(base, [None, None])
-        },
+        Op::StoreVariable { src, variable: _ } | Op::StoreSlot { src, slot: _ } | Op::StoreShared { src, slot: _ } => {
+            Effect::reads(src)
+        }
+        Op::MakeCell { dst, src } => {
+            Effect { reads: [Some(src.0), None], writes: Some((dst.0, Written::Cell)), ..Effect::default() }
+        }
+        Op::LoadCell { dst, cell } => Effect { cell: Some(cell.0), ..Effect::value(dst, [None, None]) },
+        Op::StoreCell { cell, src } => Effect { cell: Some(cell.0), ..Effect::reads(src) },
+        Op::MakeBlock { dst, code } => Effect { block: Some(code), ..Effect::value(dst, [None, None]) },
+        Op::MakeArray { base, count } => {
+            Effect { reads_run: Some((base.0, usize::from(count.0))), ..Effect::value(base, [None, None]) }
+        }
         Op::Send { base, site } | Op::SendFar { base, site } => Effect::sends(base, site, false),
         Op::SendSuper { base, site } => Effect::sends(base, site, true),
-        Op::Add {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("+", dst, left, Some(right), site),
-        Op::Subtract {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("-", dst, left, Some(right), site),
-        Op::Multiply {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("*", dst, left, Some(right), site),
-        Op::Divide {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("/", dst, left, Some(right), site),
-        Op::Quotient {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("//", dst, left, Some(right), site),
-        Op::Modulo {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("\\\\", dst, left, Some(right), site),
-        Op::AddTiny {
-            dst,
-            left,
-            right: _,
-            site,
-        } => Effect::binary("+", dst, left, None, site),
-        Op::SubtractTiny {
-            dst,
-            left,
-            right: _,
-            site,
-        } => Effect::binary("-", dst, left, None, site),
-        Op::Less {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("<", dst, left, Some(right), site),
-        Op::LessEqual {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("<=", dst, left, Some(right), site),
-        Op::Greater {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary(">", dst, left, Some(right), site),
-        Op::GreaterEqual {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary(">=", dst, left, Some(right), site),
-        Op::Equal {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("=", dst, left, Some(right), site),
-        Op::NotEqual {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("~=", dst, left, Some(right), site),
+        Op::Add { dst, left, right, site } => Effect::binary("+", dst, left, Some(right), site),
+        Op::Subtract { dst, left, right, site } => Effect::binary("-", dst, left, Some(right), site),
+        Op::Multiply { dst, left, right, site } => Effect::binary("*", dst, left, Some(right), site),
+        Op::Divide { dst, left, right, site } => Effect::binary("/", dst, left, Some(right), site),
+        Op::Quotient { dst, left, right, site } => Effect::binary("//", dst, left, Some(right), site),
+        Op::Modulo { dst, left, right, site } => Effect::binary("\\\\", dst, left, Some(right), site),
+        Op::AddTiny { dst, left, right: _, site } => Effect::binary("+", dst, left, None, site),
+        Op::SubtractTiny { dst, left, right: _, site } => Effect::binary("-", dst, left, None, site),
+        Op::Less { dst, left, right, site } => Effect::binary("<", dst, left, Some(right), site),
+        Op::LessEqual { dst, left, right, site } => Effect::binary("<=", dst, left, Some(right), site),
+        Op::Greater { dst, left, right, site } => Effect::binary(">", dst, left, Some(right), site),
+        Op::GreaterEqual { dst, left, right, site } => Effect::binary(">=", dst, left, Some(right), site),
+        Op::Equal { dst, left, right, site } => Effect::binary("=", dst, left, Some(right), site),
+        Op::NotEqual { dst, left, right, site } => Effect::binary("~=", dst, left, Some(right), site),
         Op::Identical { dst, left, right } => Effect::value(dst, [Some(left.0), Some(right.0)]),
-        Op::LessJumpUnless {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("<", dst, left, Some(right), site).fused(),
-        Op::LessEqualJumpUnless {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("<=", dst, left, Some(right), site).fused(),
-        Op::GreaterJumpUnless {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary(">", dst, left, Some(right), site).fused(),
-        Op::GreaterEqualJumpUnless {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary(">=", dst, left, Some(right), site).fused(),
-        Op::EqualJumpUnless {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("=", dst, left, Some(right), site).fused(),
-        Op::NotEqualJumpUnless {
-            dst,
-            left,
-            right,
-            site,
-        } => Effect::binary("~=", dst, left, Some(right), site).fused(),
-        Op::Jump { target: _ } | Op::JumpBack { target: _ } => Effect::default(),
-        Op::JumpIf {
-            condition,
-            target: _,
-            fallback: _,
+        Op::LessJumpUnless { dst, left, right, site } => Effect::binary("<", dst, left, Some(right), site).fused(),
+        Op::LessEqualJumpUnless { dst, left, right, site } => {
+            Effect::binary("<=", dst, left, Some(right), site).fused()
         }
-        | Op::JumpUnless {
-            condition,
-            target: _,
-            fallback: _,
-        } => Effect::reads(condition),
+        Op::GreaterJumpUnless { dst, left, right, site } => Effect::binary(">", dst, left, Some(right), site).fused(),
+        Op::GreaterEqualJumpUnless { dst, left, right, site } => {
+            Effect::binary(">=", dst, left, Some(right), site).fused()
+        }
+        Op::EqualJumpUnless { dst, left, right, site } => Effect::binary("=", dst, left, Some(right), site).fused(),
+        Op::NotEqualJumpUnless { dst, left, right, site } => Effect::binary("~=", dst, left, Some(right), site).fused(),
+        Op::Jump { target: _ } | Op::JumpBack { target: _ } => Effect::default(),
+        Op::JumpIf { condition, target: _, fallback: _ } | Op::JumpUnless { condition, target: _, fallback: _ } => {
+            Effect::reads(condition)
+        }
         Op::JumpIfNil { value, target: _ }
         | Op::JumpUnlessNil { value, target: _ }
         | Op::JumpUnlessNumber { value, target: _ } => Effect::reads(value),
@@ -1047,16 +837,9 @@ fn flow_of(op: &Op) -> Flow {
     match *op {
         Op::Jump { target } => Flow::Jump(target),
         Op::JumpBack { target } => Flow::Back(target),
-        Op::JumpIf {
-            condition: _,
-            target,
-            fallback,
+        Op::JumpIf { condition: _, target, fallback } | Op::JumpUnless { condition: _, target, fallback } => {
+            Flow::Branch(target, fallback)
         }
-        | Op::JumpUnless {
-            condition: _,
-            target,
-            fallback,
-        } => Flow::Branch(target, fallback),
         Op::JumpIfNil { value: _, target }
         | Op::JumpUnlessNil { value: _, target }
         | Op::JumpUnlessNumber { value: _, target } => Flow::Branch(target, Fallback(0)),
@@ -1246,10 +1029,7 @@ impl<'a> CodeVerifier<'a> {
             return broken(Rule::Codes, "no code");
         };
         if first.argument_count != method.argument_count || !first.captures.is_empty() {
-            return broken(
-                Rule::Codes,
-                "the first code takes other arguments than the method, or captures",
-            );
+            return broken(Rule::Codes, "the first code takes other arguments than the method, or captures");
         }
         check_rows("codes", codes.len())?;
         for (number, code) in codes.iter().enumerate() {
@@ -1257,10 +1037,7 @@ impl<'a> CodeVerifier<'a> {
             let needed = 1 + usize::from(code.argument_count) + code.captures.len();
             let registers = usize::from(code.register_count);
             if registers > REGISTERS_MAX || registers < needed {
-                return broken(
-                    Rule::Window,
-                    format!("{registers} registers, {needed} of them taken at the start"),
-                );
+                return broken(Rule::Window, format!("{registers} registers, {needed} of them taken at the start"));
             }
         }
         self.blocks.clear();
@@ -1301,10 +1078,7 @@ impl<'a> CodeVerifier<'a> {
             if asked != usize::from(site.argument_count) {
                 return broken(
                     Rule::ArgumentCount,
-                    format!(
-                        "a site gives `{selector}` {} arguments",
-                        site.argument_count
-                    ),
+                    format!("a site gives `{selector}` {} arguments", site.argument_count),
                 );
             }
         }
@@ -1367,10 +1141,7 @@ impl<'a> CodeVerifier<'a> {
             if let Some((first, count)) = effect.reads_run
                 && usize::from(first) + count > limits.registers
             {
-                return broken(
-                    Rule::RegisterRange,
-                    format!("{count} elements from r{first} on leave the window"),
-                );
+                return broken(Rule::RegisterRange, format!("{count} elements from r{first} on leave the window"));
             }
             if let Some(block) = effect.block {
                 self.check_block(codes, number, usize::from(block.0))?;
@@ -1396,17 +1167,11 @@ impl<'a> CodeVerifier<'a> {
         if let Some(expected) = sending.selector
             && expected != selector
         {
-            return broken(
-                Rule::ArgumentCount,
-                format!("the site of a `{expected}` has the selector `{selector}`"),
-            );
+            return broken(Rule::ArgumentCount, format!("the site of a `{expected}` has the selector `{selector}`"));
         }
         let last = usize::from(sending.receiver) + usize::from(site.argument_count);
         if sending.window && last >= usize::from(code.register_count) {
-            return broken(
-                Rule::RegisterRange,
-                format!("the arguments of `{selector}` leave the window"),
-            );
+            return broken(Rule::RegisterRange, format!("the arguments of `{selector}` leave the window"));
         }
         Ok(())
     }
@@ -1417,10 +1182,7 @@ impl<'a> CodeVerifier<'a> {
         }
         match self.blocks[block].maker.replace(maker) {
             Some(other) if other != maker => {
-                return broken(
-                    Rule::BlockNesting,
-                    format!("code {other} makes code {block} too"),
-                );
+                return broken(Rule::BlockNesting, format!("code {other} makes code {block} too"));
             }
             Some(_) => return Ok(()),
             None => {}
@@ -1428,10 +1190,7 @@ impl<'a> CodeVerifier<'a> {
         let registers = codes[maker].register_count;
         for capture in &codes[block].captures {
             if u16::from(*capture) >= registers {
-                return broken(
-                    Rule::Captures,
-                    format!("code {block} captures r{capture} of {registers}"),
-                );
+                return broken(Rule::Captures, format!("code {block} captures r{capture} of {registers}"));
             }
         }
         Ok(())
@@ -1449,13 +1208,10 @@ impl<'a> CodeVerifier<'a> {
         let target = self.destination(code, index, distance);
         match target {
             Some(target) if distance >= 0 && !self.marks[target].paired => Ok(target),
-            Some(_) if distance >= 0 => {
-                broken(Rule::Fused, "a jump between a comparison and its jump")
+            Some(_) if distance >= 0 => broken(Rule::Fused, "a jump between a comparison and its jump"),
+            Some(_) | None => {
+                broken(Rule::JumpTarget, format!("a jump of {distance:+} words lands on no later instruction"))
             }
-            Some(_) | None => broken(
-                Rule::JumpTarget,
-                format!("a jump of {distance:+} words lands on no later instruction"),
-            ),
         }
     }
 
@@ -1477,10 +1233,7 @@ impl<'a> CodeVerifier<'a> {
                 Flow::Back(target) => match self.destination(code, index, target.0) {
                     Some(head) if target.0 < 0 && !self.marks[head].paired => {
                         if self.marks[head].head == 0 {
-                            self.loops.push(Loop {
-                                changes: Changes::default(),
-                                state: None,
-                            });
+                            self.loops.push(Loop { changes: Changes::default(), state: None });
                             self.marks[head].head = self.loops.len() as u32;
                         }
                     }
@@ -1490,10 +1243,7 @@ impl<'a> CodeVerifier<'a> {
                     Some(_) | None => {
                         return broken(
                             Rule::JumpBackTarget,
-                            format!(
-                                "a jump of {:+} words lands on no earlier instruction",
-                                target.0
-                            ),
+                            format!("a jump of {:+} words lands on no earlier instruction", target.0),
                         );
                     }
                 },
@@ -1517,10 +1267,7 @@ impl<'a> CodeVerifier<'a> {
         for entry in &code.source_map {
             let starts = self.marks.get(entry.word as usize).is_some_and(|m| m.start);
             if entry.word < next || !starts {
-                return broken(
-                    Rule::SourceMap,
-                    format!("the source map names word {}", entry.word),
-                );
+                return broken(Rule::SourceMap, format!("the source map names word {}", entry.word));
             }
             next = entry.word + 1;
         }
@@ -1543,10 +1290,7 @@ impl<'a> CodeVerifier<'a> {
                 match open.last() {
                     Some((outer, _)) if *outer == head => {}
                     Some((outer, _)) if *outer > head => {
-                        return broken(
-                            Rule::LoopNesting,
-                            format!("the loops at {head:04} and {outer:04} overlap"),
-                        );
+                        return broken(Rule::LoopNesting, format!("the loops at {head:04} and {outer:04} overlap"));
                     }
                     Some(_) | None => open.push((head, Changes::default())),
                 }
@@ -1594,11 +1338,7 @@ impl<'a> CodeVerifier<'a> {
             if mark.target != 0
                 && let Some(arriving) = self.arriving[mark.target as usize - 1]
             {
-                state = if reached {
-                    state.meet(arriving)
-                } else {
-                    arriving
-                };
+                state = if reached { state.meet(arriving) } else { arriving };
                 reached = true;
             }
             if !reached {
@@ -1659,13 +1399,7 @@ impl<'a> CodeVerifier<'a> {
         Some(state)
     }
 
-    fn arrive(
-        &mut self,
-        code: &Code,
-        index: usize,
-        distance: i32,
-        state: State,
-    ) -> Result<(), Broken> {
+    fn arrive(&mut self, code: &Code, index: usize, distance: i32, state: State) -> Result<(), Broken> {
         let target = self.forward(code, index, distance)?;
         let row = self.marks[target].target as usize - 1;
         let arriving = &mut self.arriving[row];
@@ -1673,21 +1407,12 @@ impl<'a> CodeVerifier<'a> {
         Ok(())
     }
 
-    fn check_loop(
-        &self,
-        code: &Code,
-        index: usize,
-        target: Jump24,
-        state: &State,
-    ) -> Result<(), Broken> {
+    fn check_loop(&self, code: &Code, index: usize, target: Jump24, state: &State) -> Result<(), Broken> {
         let head = self.destination(code, index, target.0);
         let head = head.expect("`check_jumps` found the head of each loop");
         let row = &self.loops[self.marks[head].head as usize - 1];
         let Some(at_head) = &row.state else {
-            return broken(
-                Rule::LoopState,
-                format!("nothing before the loop at {head:04} reaches it"),
-            );
+            return broken(Rule::LoopState, format!("nothing before the loop at {head:04} reaches it"));
         };
         let lost = at_head
             .values
@@ -1695,35 +1420,21 @@ impl<'a> CodeVerifier<'a> {
             .or(at_head.cells.without(state.cells))
             .or(at_head.selves.without(state.selves));
         if let Some(register) = lost.first() {
-            return broken(
-                Rule::LoopState,
-                format!("r{register} no longer holds what it held at {head:04}"),
-            );
+            return broken(Rule::LoopState, format!("r{register} no longer holds what it held at {head:04}"));
         }
         Ok(())
     }
 
-    fn step(
-        &mut self,
-        codes: &[Code],
-        number: usize,
-        op: &Op,
-        state: &mut State,
-    ) -> Result<(), Broken> {
+    fn step(&mut self, codes: &[Code], number: usize, op: &Op, state: &mut State) -> Result<(), Broken> {
         let effect = effect_of(op);
         let needs_value = |register: u8| match state.values.has(register) {
             true => Ok(()),
-            false if state.cells.has(register) => broken(
-                Rule::Value,
-                format!("r{register} holds a cell, which is no value"),
-            ),
+            false if state.cells.has(register) => {
+                broken(Rule::Value, format!("r{register} holds a cell, which is no value"))
+            }
             false => broken(Rule::Value, format!("r{register} is unassigned")),
         };
-        effect
-            .reads
-            .into_iter()
-            .flatten()
-            .try_for_each(needs_value)?;
+        effect.reads.into_iter().flatten().try_for_each(needs_value)?;
         if let Some(cell) = effect.cell
             && !state.cells.has(cell)
         {
@@ -1731,8 +1442,7 @@ impl<'a> CodeVerifier<'a> {
         }
         if let Some((first, count)) = effect.reads_run {
             // The sum is at most 256 and `check_shape` has seen to it.
-            (usize::from(first)..usize::from(first) + count)
-                .try_for_each(|register| needs_value(register as u8))?;
+            (usize::from(first)..usize::from(first) + count).try_for_each(|register| needs_value(register as u8))?;
         }
         if let Some(sending) = effect.sends {
             let site = &codes[number].sites[usize::from(sending.site.0)];
@@ -1742,10 +1452,7 @@ impl<'a> CodeVerifier<'a> {
                     .try_for_each(|register| needs_value(register as u8))?;
             }
             if (site.to_self || sending.to_super) && !state.selves.has(sending.receiver) {
-                return broken(
-                    Rule::SelfReceiver,
-                    format!("r{} is not known to be `self`", sending.receiver),
-                );
+                return broken(Rule::SelfReceiver, format!("r{} is not known to be `self`", sending.receiver));
             }
         }
         if let Some(block) = effect.block {
@@ -1754,10 +1461,7 @@ impl<'a> CodeVerifier<'a> {
             for capture in &codes[block].captures {
                 let is_cell = state.cells.has(*capture);
                 if !is_cell && !state.values.has(*capture) {
-                    return broken(
-                        Rule::Captures,
-                        format!("r{capture} is unassigned, and code {block} captures it"),
-                    );
+                    return broken(Rule::Captures, format!("r{capture} is unassigned, and code {block} captures it"));
                 }
                 kinds.push(is_cell);
             }

@@ -2,9 +2,7 @@
 
 use twintalk_bytecode::Op;
 use twintalk_bytecode::image::*;
-use twintalk_bytecode::operand::{
-    CodeIndex, Fallback, Global, Jump16, Jump24, Reg, Site, Slot, Small, Tiny, Variable,
-};
+use twintalk_bytecode::operand::{CodeIndex, Fallback, Global, Jump16, Jump24, Reg, Site, Slot, Small, Tiny, Variable};
 use twintalk_bytecode::verify::selector_arguments;
 
 /// An image being built.
@@ -84,12 +82,7 @@ impl Builder {
 pub fn code(argument_count: u8, register_count: u16, ops: &[Op]) -> Code {
     let mut words = Vec::new();
     ops.iter().for_each(|op| op.encode(&mut words));
-    Code {
-        argument_count,
-        register_count,
-        words,
-        ..Code::default()
-    }
+    Code { argument_count, register_count, words, ..Code::default() }
 }
 
 pub fn load_nil(dst: u8) -> Op {
@@ -97,10 +90,7 @@ pub fn load_nil(dst: u8) -> Op {
 }
 
 pub fn copy(dst: u8, src: u8) -> Op {
-    Op::Copy {
-        dst: Reg(dst),
-        src: Reg(src),
-    }
+    Op::Copy { dst: Reg(dst), src: Reg(src) }
 }
 
 pub fn answer(value: u8) -> Op {
@@ -108,85 +98,49 @@ pub fn answer(value: u8) -> Op {
 }
 
 pub fn send(base: u8, site: u16) -> Op {
-    Op::Send {
-        base: Reg(base),
-        site: Site(site),
-    }
+    Op::Send { base: Reg(base), site: Site(site) }
 }
 
 pub fn make_cell(dst: u8, src: u8) -> Op {
-    Op::MakeCell {
-        dst: Reg(dst),
-        src: Reg(src),
-    }
+    Op::MakeCell { dst: Reg(dst), src: Reg(src) }
 }
 
 pub fn load_cell(dst: u8, cell: u8) -> Op {
-    Op::LoadCell {
-        dst: Reg(dst),
-        cell: Reg(cell),
-    }
+    Op::LoadCell { dst: Reg(dst), cell: Reg(cell) }
 }
 
 pub fn make_block(dst: u8, code: u16) -> Op {
-    Op::MakeBlock {
-        dst: Reg(dst),
-        code: CodeIndex(code),
-    }
+    Op::MakeBlock { dst: Reg(dst), code: CodeIndex(code) }
 }
 
 pub fn jump(words: i32) -> Op {
-    Op::Jump {
-        target: Jump24(words),
-    }
+    Op::Jump { target: Jump24(words) }
 }
 
 pub fn jump_back(words: i32) -> Op {
-    Op::JumpBack {
-        target: Jump24(words),
-    }
+    Op::JumpBack { target: Jump24(words) }
 }
 
 pub fn jump_unless(condition: u8, words: i16, fallback: i16) -> Op {
-    Op::JumpUnless {
-        condition: Reg(condition),
-        target: Jump16(words),
-        fallback: Fallback(fallback),
-    }
+    Op::JumpUnless { condition: Reg(condition), target: Jump16(words), fallback: Fallback(fallback) }
 }
 
 pub fn jump_if_nil(value: u8, words: i16) -> Op {
-    Op::JumpIfNil {
-        value: Reg(value),
-        target: Jump16(words),
-    }
+    Op::JumpIfNil { value: Reg(value), target: Jump16(words) }
 }
 
 pub fn less_jump_unless(dst: u8, left: u8, right: u8, site: u16) -> Op {
-    Op::LessJumpUnless {
-        dst: Reg(dst),
-        left: Reg(left),
-        right: Reg(right),
-        site: Site(site),
-    }
+    Op::LessJumpUnless { dst: Reg(dst), left: Reg(left), right: Reg(right), site: Site(site) }
 }
 
 pub fn add_tiny(dst: u8, left: u8, right: i8, site: u16) -> Op {
-    Op::AddTiny {
-        dst: Reg(dst),
-        left: Reg(left),
-        right: Tiny(right),
-        site: Site(site),
-    }
+    Op::AddTiny { dst: Reg(dst), left: Reg(left), right: Tiny(right), site: Site(site) }
 }
 
 /// An image with something of everything, which the verifier passes.
 pub fn tank() -> Image {
     let mut b = Builder::default();
-    b.image.files.push(SourceFile {
-        name: "tank.twin".into(),
-        line_starts: vec![0, 17, 40],
-    });
+    b.image.files.push(SourceFile { name: "tank.twin".into(), line_starts: vec![0, 17, 40] });
     let (level, capacity, alarm) = (b.name("level"), b.name("capacity"), b.name("alarm:"));
     let float = b.name("Float");
     b.prototype("Alarmed", None).kind = PrototypeKind::Trait;
@@ -201,16 +155,9 @@ pub fn tank() -> Image {
     tank.comment = Some("A tank, and what happens when it runs full.".into());
     tank.position.offset = 17;
     tank.events = vec![Event { selector: alarm }];
-    tank.timers = vec![Timer {
-        method: check,
-        repeats: true,
-        duration,
-    }];
+    tank.timers = vec![Timer { method: check, repeats: true, duration }];
     tank.invariants = vec![plausible];
-    tank.migrations = vec![Migration {
-        from: 1,
-        method: migrate,
-    }];
+    tank.migrations = vec![Migration { from: 1, method: migrate }];
     tank.instance.slots = vec![
         SlotDefinition {
             name: level,
@@ -242,38 +189,18 @@ pub fn tank() -> Image {
         1,
         5,
         &[
-            Op::LoadSlot {
-                dst: Reg(2),
-                slot: Slot(0),
-            },
-            Op::Add {
-                dst: Reg(2),
-                left: Reg(2),
-                right: Reg(1),
-                site: Site(0),
-            },
-            Op::StoreSlot {
-                src: Reg(2),
-                slot: Slot(0),
-            },
-            Op::LoadInteger {
-                dst: Reg(3),
-                value: Small(100),
-            },
+            Op::LoadSlot { dst: Reg(2), slot: Slot(0) },
+            Op::Add { dst: Reg(2), left: Reg(2), right: Reg(1), site: Site(0) },
+            Op::StoreSlot { src: Reg(2), slot: Slot(0) },
+            Op::LoadInteger { dst: Reg(3), value: Small(100) },
             less_jump_unless(3, 2, 3, 1),
             jump_unless(3, 2, 4),
-            Op::LoadLiteral {
-                dst: Reg(2),
-                literal: Literal16(0),
-            },
+            Op::LoadLiteral { dst: Reg(2), literal: Literal16(0) },
             answer(2),
             load_nil(2),
             answer(2),
             copy(2, 3),
-            Op::LoadLiteral {
-                dst: Reg(3),
-                literal: Literal16(0),
-            },
+            Op::LoadLiteral { dst: Reg(3), literal: Literal16(0) },
             send(2, 2),
             answer(2),
         ],
@@ -281,16 +208,7 @@ pub fn tank() -> Image {
     inflow.slots = vec![level];
     inflow.sites = vec![b.site("+"), b.site("<"), b.site("ifTrue:")];
     inflow.literals = vec![Literal::Symbol(b.name("full"))];
-    inflow.source_map = vec![
-        SourceMapEntry {
-            word: 0,
-            offset: 20,
-        },
-        SourceMapEntry {
-            word: 3,
-            offset: 33,
-        },
-    ];
+    inflow.source_map = vec![SourceMapEntry { word: 0, offset: 20 }, SourceMapEntry { word: 3, offset: 33 }];
     b.add("inflow:", vec![inflow]);
 
     // sum: list = ( | sum | sum := 0. list do: [ :each | sum := sum + each ]. ^sum )
@@ -298,10 +216,7 @@ pub fn tank() -> Image {
         1,
         6,
         &[
-            Op::LoadInteger {
-                dst: Reg(2),
-                value: Small(0),
-            },
+            Op::LoadInteger { dst: Reg(2), value: Small(0) },
             make_cell(2, 2),
             copy(3, 1),
             make_block(4, 1),
@@ -316,16 +231,8 @@ pub fn tank() -> Image {
         4,
         &[
             load_cell(3, 2),
-            Op::Add {
-                dst: Reg(3),
-                left: Reg(3),
-                right: Reg(1),
-                site: Site(0),
-            },
-            Op::StoreCell {
-                cell: Reg(2),
-                src: Reg(3),
-            },
+            Op::Add { dst: Reg(3), left: Reg(3), right: Reg(1), site: Site(0) },
+            Op::StoreCell { cell: Reg(2), src: Reg(3) },
             answer(3),
         ],
     );
@@ -338,10 +245,7 @@ pub fn tank() -> Image {
         1,
         5,
         &[
-            Op::LoadInteger {
-                dst: Reg(2),
-                value: Small(0),
-            },
+            Op::LoadInteger { dst: Reg(2), value: Small(0) },
             less_jump_unless(3, 2, 1, 0),
             jump_unless(3, 3, 0),
             add_tiny(2, 2, 1, 1),
@@ -353,22 +257,8 @@ pub fn tank() -> Image {
     b.add("upTo:", vec![up_to]);
 
     // description = ( ^super description )
-    let mut description = code(
-        0,
-        2,
-        &[
-            copy(1, 0),
-            Op::SendSuper {
-                base: Reg(1),
-                site: Site(0),
-            },
-            answer(1),
-        ],
-    );
-    description.sites = vec![SendSite {
-        to_self: true,
-        ..b.site("description")
-    }];
+    let mut description = code(0, 2, &[copy(1, 0), Op::SendSuper { base: Reg(1), site: Site(0) }, answer(1)]);
+    description.sites = vec![SendSite { to_self: true, ..b.site("description") }];
     b.add("description", vec![description]);
 
     let primitive = b.method("level:", Vec::new());
@@ -381,11 +271,7 @@ pub fn tank() -> Image {
     let double = b.method("double", vec![code(0, 1, &[Op::AnswerSelf {}])]);
     b.image.methods[double.0 as usize].comment = Some("Twice as much.".into());
     let number = b.name("Number");
-    b.image.extensions.push(Extension {
-        name: number,
-        methods: vec![double],
-        side_methods: Vec::new(),
-    });
+    b.image.extensions.push(Extension { name: number, methods: vec![double], side_methods: Vec::new() });
 
     let (tank, one) = (b.name("Tank"), b.name("one"));
     b.image.globals = vec![tank];
@@ -394,19 +280,10 @@ pub fn tank() -> Image {
         0,
         2,
         &[
-            Op::LoadGlobal {
-                dst: Reg(1),
-                global: Global(0),
-            },
+            Op::LoadGlobal { dst: Reg(1), global: Global(0) },
             send(1, 0),
-            Op::StoreVariable {
-                src: Reg(1),
-                variable: Variable(0),
-            },
-            Op::LoadLiteral {
-                dst: Reg(1),
-                literal: Literal16(0),
-            },
+            Op::StoreVariable { src: Reg(1), variable: Variable(0) },
+            Op::LoadLiteral { dst: Reg(1), literal: Literal16(0) },
             answer(1),
         ],
     );
@@ -423,15 +300,9 @@ pub fn every_literal(b: &mut Builder) -> Vec<Literal> {
         Literal::True,
         Literal::False,
         Literal::Integer(i64::MIN),
-        Literal::LargeInteger {
-            negative: false,
-            magnitude: vec![0, 0, 0, 0, 0, 0, 0, 0, 1],
-        },
+        Literal::LargeInteger { negative: false, magnitude: vec![0, 0, 0, 0, 0, 0, 0, 0, 1] },
         Literal::Float(f64::NAN.to_bits()),
-        Literal::ScaledDecimal {
-            digits: "-5".into(),
-            scale: 2,
-        },
+        Literal::ScaledDecimal { digits: "-5".into(), scale: 2 },
         Literal::Character('ä'),
         Literal::String("it's".into()),
         Literal::Symbol(b.name("at:put:")),

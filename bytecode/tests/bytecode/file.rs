@@ -9,11 +9,7 @@ use crate::builder;
 
 fn corrupt(bytes: &[u8]) -> (Option<Section>, usize, Corruption) {
     match decode(bytes) {
-        Err(ImageError::Corrupt {
-            section,
-            offset,
-            reason,
-        }) => (section, offset, reason),
+        Err(ImageError::Corrupt { section, offset, reason }) => (section, offset, reason),
         other => panic!("not corrupt: {other:?}"),
     }
 }
@@ -31,10 +27,7 @@ fn an_image_is_read_as_it_was_written() {
 #[test]
 fn the_bytes_are_the_same_on_every_machine() {
     let bytes = encode(&Image::default());
-    assert_eq!(
-        bytes[..16],
-        *b"\x89TWB\r\n\x1a\n\x01\x00\x01\x00\x08\x00\x00\x00"
-    );
+    assert_eq!(bytes[..16], *b"\x89TWB\r\n\x1a\n\x01\x00\x01\x00\x08\x00\x00\x00");
     assert_eq!(
         bytes.len(),
         56 + 8 * 16 + 7,
@@ -73,10 +66,7 @@ fn a_file_of_another_format_names_both_versions() {
     assert_eq!(decode(b"#!/bin/sh"), Err(ImageError::NotAnImage));
     bytes[8] = 2;
     let error = decode(&bytes).expect_err("a newer format");
-    assert_eq!(
-        error.to_string(),
-        "the image has the newer format 2; this build reads format 1"
-    );
+    assert_eq!(error.to_string(), "the image has the newer format 2; this build reads format 1");
 }
 
 #[test]
@@ -88,21 +78,12 @@ fn damage_is_found_in_its_section() {
         bytes[at] ^= 1;
         bytes
     };
-    assert_eq!(
-        corrupt(&flipped(names)),
-        (Some(Section::Names), names, Corruption::Checksum)
-    );
+    assert_eq!(corrupt(&flipped(names)), (Some(Section::Names), names, Corruption::Checksum));
     assert_eq!(corrupt(&flipped(20)), (None, 52, Corruption::Checksum));
     assert_eq!(corrupt(&flipped(57)), (None, 52, Corruption::Checksum));
-    assert_eq!(
-        corrupt(&good[..good.len() - 1]),
-        (None, good.len() - 1, Corruption::Truncated)
-    );
+    assert_eq!(corrupt(&good[..good.len() - 1]), (None, good.len() - 1, Corruption::Truncated));
     let longer = [&good[..], &[0]].concat();
-    assert_eq!(
-        corrupt(&longer),
-        (None, good.len(), Corruption::TrailingBytes)
-    );
+    assert_eq!(corrupt(&longer), (None, good.len(), Corruption::TrailingBytes));
 
     // Behind a correct checksum: the names' count, then a length that claims too much.
     let mut bytes = good.clone();
@@ -110,10 +91,7 @@ fn damage_is_found_in_its_section() {
     assert!(reseal(&mut bytes));
     let (section, _, reason) = corrupt(&bytes);
     assert_eq!(section, Some(Section::Names));
-    assert!(
-        matches!(reason, Corruption::Truncated | Corruption::Utf8),
-        "{reason:?}"
-    );
+    assert!(matches!(reason, Corruption::Truncated | Corruption::Utf8), "{reason:?}");
     let mut bytes = good;
     bytes[16] ^= 1;
     assert!(reseal(&mut bytes), "sealing sets the hash too");
@@ -123,10 +101,7 @@ fn damage_is_found_in_its_section() {
 #[test]
 fn a_count_makes_no_room_before_its_elements_are_there() {
     // The count of names, the first byte of the section, becomes 2^32 - 1.
-    let image = Image {
-        names: vec!["ab".into(), "c".into()],
-        ..Image::default()
-    };
+    let image = Image { names: vec!["ab".into(), "c".into()], ..Image::default() };
     let mut bytes = encode(&image);
     let names = 56 + 8 * 16;
     bytes[names..names + 5].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
@@ -135,10 +110,7 @@ fn a_count_makes_no_room_before_its_elements_are_there() {
     // Zero in two bytes: not the shortest way.
     bytes[names..names + 2].copy_from_slice(&[0x80, 0x00]);
     assert!(reseal(&mut bytes));
-    assert_eq!(
-        corrupt(&bytes),
-        (Some(Section::Names), names, Corruption::Number)
-    );
+    assert_eq!(corrupt(&bytes), (Some(Section::Names), names, Corruption::Number));
 }
 
 #[test]
@@ -156,10 +128,7 @@ fn literals_nest_so_deep_and_no_deeper() {
     assert_eq!(decode(&encode(&deepest)), Ok(deepest.clone()));
     assert_eq!(verify(&deepest), Ok(()));
     let (section, _, reason) = corrupt(&encode(&nested(LITERAL_DEPTH_MAX + 1)));
-    assert_eq!(
-        (section, reason),
-        (Some(Section::Prototypes), Corruption::TooDeep)
-    );
+    assert_eq!((section, reason), (Some(Section::Prototypes), Corruption::TooDeep));
 }
 
 fn literals() -> impl Strategy<Value = Literal> {
@@ -168,23 +137,16 @@ fn literals() -> impl Strategy<Value = Literal> {
         Just(Literal::True),
         Just(Literal::False),
         any::<i64>().prop_map(Literal::Integer),
-        (any::<bool>(), any::<Vec<u8>>()).prop_map(|(negative, magnitude)| {
-            Literal::LargeInteger {
-                negative,
-                magnitude,
-            }
-        }),
+        (any::<bool>(), any::<Vec<u8>>())
+            .prop_map(|(negative, magnitude)| { Literal::LargeInteger { negative, magnitude } }),
         any::<u64>().prop_map(Literal::Float),
-        (any::<String>(), any::<u32>())
-            .prop_map(|(digits, scale)| Literal::ScaledDecimal { digits, scale }),
+        (any::<String>(), any::<u32>()).prop_map(|(digits, scale)| Literal::ScaledDecimal { digits, scale }),
         any::<char>().prop_map(Literal::Character),
         any::<String>().prop_map(Literal::String),
         any::<u32>().prop_map(|id| Literal::Symbol(NameId(id))),
         any::<Vec<u8>>().prop_map(Literal::Bytes),
     ];
-    leaf.prop_recursive(4, 16, 4, |inner| {
-        prop::collection::vec(inner, 0..4).prop_map(Literal::Array)
-    })
+    leaf.prop_recursive(4, 16, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Literal::Array))
 }
 
 prop_compose! {

@@ -14,14 +14,10 @@ fn one_line(doc: &str) -> String {
 }
 
 fn instructions() -> String {
-    let mut text =
-        String::from("| number | name | words | operands | meaning |\n|---|---|---|---|---|\n");
+    let mut text = String::from("| number | name | words | operands | meaning |\n|---|---|---|---|---|\n");
     for opcode in Opcode::ALL {
-        let operands: Vec<String> = opcode
-            .operand_types()
-            .iter()
-            .map(|(name, kind)| format!("{name}: {kind}"))
-            .collect();
+        let operands: Vec<String> =
+            opcode.operand_types().iter().map(|(name, kind)| format!("{name}: {kind}")).collect();
         let _ = writeln!(
             text,
             "| {} | `{}` | {} | {} | {} |",
@@ -44,26 +40,17 @@ fn rules() -> String {
 }
 
 fn sections() -> String {
-    let mut text =
-        String::from("| number | section | covered by the content hash |\n|---|---|---|\n");
+    let mut text = String::from("| number | section | covered by the content hash |\n|---|---|---|\n");
     for section in Section::ALL {
         let covered = if section.is_debug() { "no" } else { "yes" };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {covered} |",
-            section.id(),
-            section.title()
-        );
+        let _ = writeln!(text, "| {} | {} | {covered} |", section.id(), section.title());
     }
     text
 }
 
 /// `text` with what stands between the marks of `part` replaced.
 fn with_part(text: &str, part: &str, content: &str) -> String {
-    let (start, end) = (
-        format!("<!-- {part} -->\n"),
-        format!("<!-- end of {part} -->"),
-    );
+    let (start, end) = (format!("<!-- {part} -->\n"), format!("<!-- end of {part} -->"));
     let (before, rest) = text.split_once(&start).expect("the mark before a part");
     let (_, after) = rest.split_once(&end).expect("the mark after a part");
     format!("{before}{start}{content}{end}{after}")
