@@ -1,0 +1,49 @@
+# What one can do here: `make` says it. Each target does all the set-up that it needs.
+#
+# Build results lie outside the clone, in the cache: see tools/env.sh.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup build check test demo bench fuzz fmt clean
+
+# The settings of tools/env.sh, then cargo.
+cargo = eval "$$(tools/env.sh)" && cargo
+# Tests that take more than a few seconds have `slow_` in their names; `make check` leaves them out.
+nextest = $$(cargo nextest --version > /dev/null 2>&1 && echo nextest run || echo test --all-targets)
+TIME ?= 60
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/  make \1 \2/p' Makefile | awk '{ printf "  make %-8s", $$2; $$1 = $$2 = ""; print }'
+
+setup: ## what a fresh Debian 12 with Rust still lacks: packages, and RocksDB built once
+	@tools/setup.sh
+
+build: setup ## the program, optimised
+	@$(cargo) build --release --package twintalk-cli
+	@eval "$$(tools/env.sh)" && echo "Built: $$CARGO_TARGET_DIR/release/twintalk"
+
+check: setup ## before every commit: format, lints, and the tests that are quick
+	@$(cargo) fmt --all --check
+	@$(cargo) clippy --quiet --workspace --all-targets -- --deny warnings
+	@$(cargo) $(nextest) --workspace -- --skip slow_
+
+test: setup ## all tests
+	@$(cargo) test --workspace --doc --quiet
+	@$(cargo) $(nextest) --workspace
+
+demo: build ## examples/plant, killed and reopened on the way; DATA=readings.csv watches a real machine
+	@eval "$$(tools/env.sh)" && TWINTALK="$$CARGO_TARGET_DIR/release/twintalk" bash examples/plant/demo.sh "$(DATA)"
+
+bench: setup ## the figures of benches/results.md, on this machine
+	@$(cargo) run --release --package twintalk-benches
+
+fuzz: setup ## each fuzz target for TIME=60 seconds
+	@tools/fuzz.sh $(TIME)
+
+fmt: ## the sources in their one layout
+	@cargo fmt --all
+
+clean: ## without the build results of this work tree
+	@$(cargo) clean
