@@ -1,0 +1,3 @@
+//! `spec/language.md` against the compiler.
+
+mod coverage;
