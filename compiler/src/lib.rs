@@ -3,6 +3,8 @@
 
 pub mod ast;
 pub mod diagnostic;
+mod lexer;
+pub mod parser;
 
 use diagnostic::Diagnostic;
 use twintalk_bytecode::Image;
