@@ -1,1 +1,6 @@
-//! Not written yet.
+//! Where the parts meet. `System` is not written yet; what passes its door is.
+#![forbid(unsafe_code)]
+
+pub mod datum;
+pub mod json;
+pub mod time;

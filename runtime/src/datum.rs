@@ -1,0 +1,642 @@
+//! A plain value outside the VM: what comes in with a message and goes out with an answer.
+//!
+//! A [`Datum`] is a tree without identity. It is written as the language writes literals, so that an
+//! answer can be pasted into source or into the next `send`; `crate::json` has the JSON form. Reading
+//! ([`Datum::literal`], [`message`]) takes literals and paths and evaluates nothing.
+
+use std::fmt::{self, Write as _};
+use std::iter::Peekable;
+use std::str::CharIndices;
+
+use num_bigint::BigInt;
+
+/// How deep literal arrays may be nested.
+pub const LITERAL_DEPTH_MAX: usize = 64;
+/// The largest exponent or scale that a number may have: `1e400` and the like are refused, not computed.
+const EXPONENT_MAX: u32 = 4096;
+
+/// A plain value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Datum {
+    /// `nil`.
+    Nil,
+    /// `true` or `false`.
+    Bool(bool),
+    /// An integer of any size.
+    Int(BigInt),
+    /// A float.
+    Float(f64),
+    /// `3.50s2`: `unscaled` times 10^-`scale`.
+    Decimal {
+        /// The digits as an integer, 350.
+        unscaled: BigInt,
+        /// How many of them are behind the point, 2.
+        scale: u32,
+    },
+    /// `$a`.
+    Char(char),
+    /// `'text'`.
+    String(String),
+    /// `#symbol`.
+    Symbol(String),
+    /// `#(1 2 3)`; lists and sets are arrays too.
+    Array(Vec<Datum>),
+    /// `#[1 2 3]`.
+    Bytes(Vec<u8>),
+    /// Keys with values, in the order they came.
+    Dictionary(Vec<(Datum, Datum)>),
+    /// A twin, by its path.
+    Reference(String),
+    /// Any other object, as it looks from outside.
+    Object {
+        /// The prototype's name.
+        prototype: String,
+        /// The slots, in order.
+        slots: Vec<(String, Datum)>,
+    },
+}
+
+/// Why a text is no literal or message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadError {
+    /// The byte offset in the text.
+    pub offset: usize,
+    /// What is wrong there, without a full stop.
+    pub reason: String,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (at character {})", self.reason, self.offset + 1)
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl From<i64> for Datum {
+    fn from(number: i64) -> Datum {
+        Datum::Int(number.into())
+    }
+}
+
+impl From<&str> for Datum {
+    fn from(text: &str) -> Datum {
+        Datum::String(text.to_owned())
+    }
+}
+
+impl Datum {
+    /// The value of a text that is one literal or one path.
+    ///
+    /// # Errors
+    /// [`ReadError`] for anything else, an expression for instance.
+    pub fn literal(text: &str) -> Result<Datum, ReadError> {
+        let mut reader = Reader::new(text);
+        reader.skip_spaces();
+        let datum = reader.argument(0)?;
+        reader.end()?;
+        Ok(datum)
+    }
+
+    /// The value of a field of a table: a number if the field is wholly a number literal, nil if it is
+    /// empty, else a string.
+    pub fn field(text: &str) -> Datum {
+        match text {
+            "" => Datum::Nil,
+            _ => number(text).unwrap_or_else(|| Datum::String(text.to_owned())),
+        }
+    }
+
+    /// A dictionary whose keys are strings: a row of output.
+    pub fn row<'a>(columns: impl IntoIterator<Item = (&'a str, Datum)>) -> Datum {
+        Datum::Dictionary(columns.into_iter().map(|(name, value)| (Datum::from(name), value)).collect())
+    }
+}
+
+/// The selector and the arguments of a message as it is written behind a receiver: `level`, `+ 3`,
+/// `move: 3 to: plant-1/tank-2`. Arguments are literals or paths.
+///
+/// # Errors
+/// [`ReadError`] when it is not one message, or an argument would have to be evaluated.
+pub fn message(text: &str) -> Result<(String, Vec<Datum>), ReadError> {
+    let mut reader = Reader::new(text);
+    reader.skip_spaces();
+    let mut selector = String::new();
+    let mut arguments = Vec::new();
+    match reader.peek() {
+        None => return Err(reader.wrong("there is no message")),
+        Some(first) if is_binary(first) => {
+            selector = reader.take_while(is_binary).to_owned();
+            reader.skip_spaces();
+            arguments.push(reader.argument(0)?);
+        }
+        Some(first) if is_name_start(first) => {
+            while reader.peek().is_some() {
+                let at = reader.offset();
+                let name = reader.take_while(is_name);
+                if name.is_empty() || !name.starts_with(is_name_start) {
+                    return Err(ReadError { offset: at, reason: "a keyword such as `at:` belongs here".to_owned() });
+                }
+                selector.push_str(name);
+                if reader.peek() != Some(':') {
+                    if arguments.is_empty() {
+                        break; // a unary message
+                    }
+                    let reason =
+                        format!("`{name}` is no keyword; arguments are literals or paths, and nothing is evaluated");
+                    return Err(ReadError { offset: at, reason });
+                }
+                reader.next();
+                selector.push(':');
+                reader.skip_spaces();
+                arguments.push(reader.argument(0)?);
+                reader.skip_spaces();
+            }
+        }
+        Some(_) => return Err(reader.wrong("a message starts with its selector")),
+    }
+    reader.end()?;
+    Ok((selector, arguments))
+}
+
+/// The number that `text` wholly is: `-3`, `16rFF`, `2.5`, `1e-7`, `3.50s2`, `1_000`. With a point or
+/// an exponent below zero it is a float.
+pub fn number(text: &str) -> Option<Datum> {
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let signed = |magnitude: BigInt| if negative { -magnitude } else { magnitude };
+    if let Some((radix, digits)) = unsigned.split_once('r') {
+        let radix: u32 = decimal_digits(radix)?.parse().ok().filter(|radix| (2..=36).contains(radix))?;
+        let upper = digits.chars().all(|digit| digit.is_ascii_digit() || digit.is_ascii_uppercase() || digit == '_');
+        let digits = separated(digits).filter(|_| upper)?;
+        return Some(Datum::Int(signed(BigInt::parse_bytes(digits.as_bytes(), radix)?)));
+    }
+    let (unsigned, scale) = match unsigned.split_once('s') {
+        Some((rest, "")) => (rest, Some(None)),
+        Some((rest, scale)) => (rest, Some(Some(decimal_digits(scale)?.parse::<u32>().ok()?))),
+        None => (unsigned, None),
+    };
+    let (mantissa, exponent) = match unsigned.split_once('e') {
+        Some((mantissa, exponent)) => {
+            let digits = exponent.strip_prefix('-').unwrap_or(exponent);
+            let exponent_abs = decimal_digits(digits)?.parse::<u32>().ok().filter(|size| *size <= EXPONENT_MAX)?;
+            (mantissa, Some((exponent.starts_with('-'), exponent_abs)))
+        }
+        None => (unsigned, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (separated(whole)?, Some(separated(fraction)?)),
+        None => (separated(mantissa)?, None),
+    };
+    if !whole.bytes().chain(fraction.iter().flat_map(|digits| digits.bytes())).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    if let Some(scale) = scale {
+        let fraction = fraction.unwrap_or_default();
+        let given = u32::try_from(fraction.len()).ok()?;
+        let scale = scale.unwrap_or(given);
+        if exponent.is_some() || scale > EXPONENT_MAX || given > EXPONENT_MAX {
+            return None;
+        }
+        let digits = BigInt::parse_bytes(format!("{whole}{fraction}").as_bytes(), 10)?;
+        // The scale is how many digits are kept; what is written beyond it is cut.
+        let unscaled = match scale.checked_sub(given) {
+            Some(more) => digits * BigInt::from(10).pow(more),
+            None => digits / BigInt::from(10).pow(given - scale),
+        };
+        return Some(Datum::Decimal { unscaled: signed(unscaled), scale });
+    }
+    match (fraction, exponent) {
+        (None, None) => Some(Datum::Int(signed(BigInt::parse_bytes(whole.as_bytes(), 10)?))),
+        (None, Some((false, exponent))) => {
+            Some(Datum::Int(signed(BigInt::parse_bytes(whole.as_bytes(), 10)? * BigInt::from(10).pow(exponent))))
+        }
+        (fraction, exponent) => {
+            let (below_zero, exponent) = exponent.unwrap_or_default();
+            let minus = if below_zero { "-" } else { "" };
+            let text = format!("{whole}.{}e{minus}{exponent}", fraction.as_deref().unwrap_or("0"));
+            let value: f64 = text.parse().ok().filter(|value: &f64| value.is_finite())?;
+            Some(Datum::Float(if negative { -value } else { value }))
+        }
+    }
+}
+
+fn decimal_digits(text: &str) -> Option<&str> {
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
+}
+
+/// `text` without the `_` between its digits; none where one stands elsewhere or there is no digit.
+fn separated(text: &str) -> Option<String> {
+    let whole = !text.is_empty() && !text.starts_with('_') && !text.ends_with('_') && !text.contains("__");
+    whole.then(|| text.replace('_', ""))
+}
+
+fn is_name_start(character: char) -> bool {
+    character.is_alphabetic() || character == '_'
+}
+
+fn is_name(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+fn is_binary(character: char) -> bool {
+    "+-*/\\~<>=@%|&?,!".contains(character)
+}
+
+/// Whether `text` may be a path: segments without the characters that no segment has.
+fn is_path(text: &str) -> bool {
+    text.split('/').all(|segment| {
+        !matches!(segment, "" | "." | ".." | "-")
+            && !segment.contains(|character: char| character.is_control() || "#+*?{}".contains(character))
+    })
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    characters: Peekable<CharIndices<'a>>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Reader<'a> {
+        Reader { text, characters: text.char_indices().peekable() }
+    }
+
+    fn peek(&mut self) -> Option<char> {
+        self.characters.peek().map(|(_, character)| *character)
+    }
+
+    fn next(&mut self) -> Option<char> {
+        self.characters.next().map(|(_, character)| character)
+    }
+
+    fn offset(&mut self) -> usize {
+        self.characters.peek().map_or(self.text.len(), |(offset, _)| *offset)
+    }
+
+    fn wrong(&mut self, reason: &str) -> ReadError {
+        ReadError { offset: self.offset(), reason: reason.to_owned() }
+    }
+
+    fn take_while(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let start = self.offset();
+        while self.characters.next_if(|(_, character)| wanted(*character)).is_some() {}
+        let end = self.offset();
+        &self.text[start..end]
+    }
+
+    fn skip_spaces(&mut self) {
+        self.take_while(char::is_whitespace);
+    }
+
+    fn end(&mut self) -> Result<(), ReadError> {
+        self.skip_spaces();
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => {
+                Err(self
+                    .wrong("nothing more can stand here: arguments are literals or paths, and nothing is evaluated"))
+            }
+        }
+    }
+
+    /// A literal or a path; `depth` counts the arrays around it.
+    fn argument(&mut self, depth: usize) -> Result<Datum, ReadError> {
+        if depth > LITERAL_DEPTH_MAX {
+            return Err(self.wrong("arrays are nested too deep"));
+        }
+        let in_array = depth > 0;
+        match self.peek() {
+            None => Err(self.wrong("a literal or a path is missing")),
+            Some('\'') => Ok(Datum::String(self.quoted()?)),
+            Some('$') => {
+                self.next();
+                self.next().map(Datum::Char).ok_or_else(|| self.wrong("a character belongs behind `$`"))
+            }
+            Some('#') => self.hash(depth),
+            Some('(') if in_array => self.array(depth),
+            Some('[') if in_array => self.bytes(),
+            Some(_) => {
+                let start = self.offset();
+                let word = self.take_while(|character| !character.is_whitespace() && !"()[]'".contains(character));
+                match word {
+                    "nil" => return Ok(Datum::Nil),
+                    "true" => return Ok(Datum::Bool(true)),
+                    "false" => return Ok(Datum::Bool(false)),
+                    _ => {}
+                }
+                if let Some(number) = number(word) {
+                    Ok(number)
+                } else if in_array && is_symbol(word) {
+                    Ok(Datum::Symbol(word.to_owned()))
+                } else if !in_array && is_path(word) && !word.ends_with(':') {
+                    Ok(Datum::Reference(word.to_owned()))
+                } else {
+                    let reason =
+                        format!("`{}` is neither a literal nor a path, and nothing is evaluated", self.from(start));
+                    Err(ReadError { offset: start, reason })
+                }
+            }
+        }
+    }
+
+    /// The text from `start` to the next space, for messages.
+    fn from(&mut self, start: usize) -> &'a str {
+        self.text[start..].split_whitespace().next().unwrap_or("")
+    }
+
+    /// What starts with `#`: a symbol, an array or bytes.
+    fn hash(&mut self, depth: usize) -> Result<Datum, ReadError> {
+        self.next();
+        match self.peek() {
+            Some('(') => self.array(depth),
+            Some('[') => self.bytes(),
+            Some('\'') => Ok(Datum::Symbol(self.quoted()?)),
+            Some(first) if is_binary(first) => Ok(Datum::Symbol(self.take_while(is_binary).to_owned())),
+            Some(first) if is_name_start(first) => {
+                Ok(Datum::Symbol(self.take_while(|character| is_name(character) || character == ':').to_owned()))
+            }
+            Some(_) | None => Err(self.wrong("a symbol, `(` or `[` belongs behind `#`")),
+        }
+    }
+
+    /// From `(` to `)`.
+    fn array(&mut self, depth: usize) -> Result<Datum, ReadError> {
+        self.next();
+        let mut elements = Vec::new();
+        loop {
+            self.skip_spaces();
+            match self.peek() {
+                None => return Err(self.wrong("the array has no `)`")),
+                Some(')') => {
+                    self.next();
+                    return Ok(Datum::Array(elements));
+                }
+                Some(_) => elements.push(self.argument(depth + 1)?),
+            }
+        }
+    }
+
+    /// From `[` to `]`.
+    fn bytes(&mut self) -> Result<Datum, ReadError> {
+        self.next();
+        let mut bytes = Vec::new();
+        loop {
+            self.skip_spaces();
+            match self.peek() {
+                None => return Err(self.wrong("the byte array has no `]`")),
+                Some(']') => {
+                    self.next();
+                    return Ok(Datum::Bytes(bytes));
+                }
+                Some(_) => {
+                    let offset = self.offset();
+                    let word = self.take_while(is_name);
+                    match number(word) {
+                        Some(Datum::Int(value)) if u8::try_from(&value).is_ok() => bytes.extend(u8::try_from(&value)),
+                        _ => return Err(ReadError { offset, reason: "a byte is an integer from 0 to 255".to_owned() }),
+                    }
+                }
+            }
+        }
+    }
+
+    /// From quote to quote; two stand for one inside.
+    fn quoted(&mut self) -> Result<String, ReadError> {
+        self.next();
+        let mut text = String::new();
+        loop {
+            match self.next() {
+                None => return Err(self.wrong("the closing quote is missing")),
+                Some('\'') if self.peek() != Some('\'') => return Ok(text),
+                Some('\'') => {
+                    self.next();
+                    text.push('\'');
+                }
+                Some(character) => text.push(character),
+            }
+        }
+    }
+}
+
+/// Whether a symbol of this text is written without quotes.
+fn is_symbol(text: &str) -> bool {
+    let keywords = text.strip_suffix(':').unwrap_or(text);
+    let is_word = |part: &str| part.starts_with(is_name_start) && part.chars().all(is_name);
+    (!text.is_empty() && text.chars().all(is_binary))
+        || is_word(text)
+        || (text.ends_with(':') && keywords.split(':').all(is_word))
+}
+
+impl fmt::Display for Datum {
+    /// As the language writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Datum::Nil => f.write_str("nil"),
+            Datum::Bool(value) => write!(f, "{value}"),
+            Datum::Int(value) => write!(f, "{value}"),
+            Datum::Float(value) => f.write_str(&float_text(*value)),
+            Datum::Decimal { unscaled, scale } => write!(f, "{}s{scale}", decimal_text(unscaled, *scale)),
+            Datum::Char(character) => write!(f, "${character}"),
+            Datum::String(text) => write_quoted(f, text),
+            Datum::Symbol(text) => {
+                f.write_char('#')?;
+                if is_symbol(text) { f.write_str(text) } else { write_quoted(f, text) }
+            }
+            Datum::Array(elements) => {
+                f.write_str("#(")?;
+                write_list(f, elements, " ", |f, element| write!(f, "{element}"))?;
+                f.write_char(')')
+            }
+            Datum::Bytes(bytes) => {
+                f.write_str("#[")?;
+                write_list(f, bytes, " ", |f, byte| write!(f, "{byte}"))?;
+                f.write_char(']')
+            }
+            Datum::Dictionary(entries) => {
+                f.write_str("a Dictionary(")?;
+                write_list(f, entries, " ", |f, (key, value)| write!(f, "{key}->{value}"))?;
+                f.write_char(')')
+            }
+            Datum::Reference(path) => f.write_str(path),
+            Datum::Object { prototype, slots } => {
+                let article = if prototype.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
+                write!(f, "{article} {prototype}")?;
+                if slots.is_empty() {
+                    return Ok(());
+                }
+                f.write_char('(')?;
+                write_list(f, slots, " ", |f, (name, value)| write!(f, "{name}: {value}"))?;
+                f.write_char(')')
+            }
+        }
+    }
+}
+
+fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    write!(f, "'{}'", text.replace('\'', "''"))
+}
+
+fn write_list<T>(
+    f: &mut fmt::Formatter<'_>,
+    items: &[T],
+    separator: &str,
+    mut write: impl FnMut(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            f.write_str(separator)?;
+        }
+        write(f, item)?;
+    }
+    Ok(())
+}
+
+/// The shortest text that reads as the same float.
+pub(crate) fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        "NaN".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+    } else {
+        let text = format!("{value:?}");
+        // `1e100` is an integer where a literal has no point.
+        match text.split_once('e') {
+            Some((mantissa, exponent)) if !mantissa.contains('.') => format!("{mantissa}.0e{exponent}"),
+            Some(_) | None => text,
+        }
+    }
+}
+
+/// `unscaled` with a point before its last `scale` digits.
+pub(crate) fn decimal_text(unscaled: &BigInt, scale: u32) -> String {
+    let scale = scale as usize;
+    let digits = unscaled.magnitude().to_string();
+    let digits = format!("{digits:0>width$}", width = scale + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - scale);
+    let minus = if unscaled.sign() == num_bigint::Sign::Minus { "-" } else { "" };
+    let point = if scale == 0 { "" } else { "." };
+    format!("{minus}{whole}{point}{fraction}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, shown: &str) {
+        match Datum::literal(text) {
+            Ok(datum) => assert_eq!(datum.to_string(), shown, "{datum:?}"),
+            Err(error) => assert_eq!(format!("error: {error}"), shown),
+        }
+    }
+
+    #[test]
+    fn literals_print_as_the_language_writes_them() {
+        for same in [
+            "nil",
+            "true",
+            "false",
+            "3",
+            "-3",
+            "3.5",
+            "-0.25",
+            "1.0e100",
+            "1e-7",
+            "3.50s2",
+            "-0.05s2",
+            "$a",
+            "$ ",
+            "'it''s'",
+            "#foo",
+            "#at:put:",
+            "#+",
+            "#'a b'",
+            "#(1 #two 'three' #(4 5.0))",
+            "#[1 2 255]",
+            "plant-1/pump-7",
+            "#()",
+            "123456789012345678901234567890",
+        ] {
+            check(same, if same == "1e-7" { "1.0e-7" } else { same });
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_the_language_reads_them() {
+        check("16rFF", "255");
+        check("-2r101", "-5");
+        check("1_000", "1000");
+        check("1e3", "1000");
+        check("1.5e3", "1500.0");
+        check("3s", "3s0");
+        check("3.14159s2", "3.14s2");
+        check("3s2", "3.00s2");
+    }
+
+    #[test]
+    fn a_field_that_is_not_wholly_a_number_is_a_string() {
+        for text in
+            ["1.", ".5", "+5", "1 ", "1e", "1__0", "2014-01-01", "37r1", "16rff", "-", "NaN", "1e99999", "--1", "1.5.2"]
+        {
+            assert_eq!(Datum::field(text), Datum::from(text));
+        }
+        assert_eq!(Datum::field(""), Datum::Nil);
+        assert_eq!(Datum::field("-12"), Datum::from(-12));
+        assert_eq!(Datum::field("0.5"), Datum::Float(0.5));
+    }
+
+    #[test]
+    fn words_in_an_array_are_symbols() {
+        check("#(a b: c:d: (1) [2] nil)", "#(#a #b: #c:d: #(1) #[2] nil)");
+    }
+
+    #[test]
+    fn what_would_be_evaluated_is_refused() {
+        check(
+            "3 + 4",
+            "error: nothing more can stand here: arguments are literals or paths, and nothing is evaluated (at character 3)",
+        );
+        check("(3)", "error: `(3)` is neither a literal nor a path, and nothing is evaluated (at character 1)");
+        check("{3}", "error: `{3}` is neither a literal nor a path, and nothing is evaluated (at character 1)");
+        check("a//b", "error: `a//b` is neither a literal nor a path, and nothing is evaluated (at character 1)");
+        check("'open", "error: the closing quote is missing (at character 6)");
+        check("", "error: a literal or a path is missing (at character 1)");
+        check(&"#(".repeat(200), "error: arrays are nested too deep (at character 131)");
+    }
+
+    fn check_message(text: &str, shown: &str) {
+        let found = match message(text) {
+            Ok((selector, arguments)) => {
+                let arguments: Vec<String> = arguments.iter().map(Datum::to_string).collect();
+                format!("{selector}({})", arguments.join(", "))
+            }
+            Err(error) => format!("error: {error}"),
+        };
+        assert_eq!(found, shown);
+    }
+
+    #[test]
+    fn a_message_is_unary_binary_or_keyword() {
+        check_message("level", "level()");
+        check_message(" + 3 ", "+(3)");
+        check_message("fill: 3", "fill:(3)");
+        check_message("move: 3.5 to: plant-1/tank-2", "move:to:(3.5, plant-1/tank-2)");
+        check_message("at:#a put:-1", "at:put:(#a, -1)");
+    }
+
+    #[test]
+    fn a_message_that_is_none_says_where() {
+        check_message("", "error: there is no message (at character 1)");
+        check_message("fill:", "error: a literal or a path is missing (at character 6)");
+        check_message(
+            "fill: 3 printNl",
+            "error: `printNl` is no keyword; arguments are literals or paths, and nothing is evaluated (at character 9)",
+        );
+        check_message(
+            "level printNl",
+            "error: nothing more can stand here: arguments are literals or paths, and nothing is evaluated (at character 7)",
+        );
+        check_message("'x'", "error: a message starts with its selector (at character 1)");
+    }
+}
