@@ -1,0 +1,114 @@
+//! `Exception`: signalling, and what a handler may do.
+
+use crate::fault::ExceptionKind;
+use crate::primitive::{Row, Stop, Window};
+use crate::value::Value;
+use crate::vm::Vm;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[
+    ("Exception.signal", signal),
+    ("Exception.signal:", signal_text),
+    ("Exception.outer", outer),
+    ("Exception.pass", pass),
+    ("Exception.return:", answer),
+    ("Exception.retry", retry),
+    ("Exception.retryUsing:", retry_using),
+    ("Exception.resume:", resume),
+    ("Exception.unhandled", unhandled),
+    ("Exception.isHandled", is_handled),
+];
+
+/// The receiver is an exception, or an exception says so.
+fn check(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let receiver = window.receiver(vm);
+    if receiver.is_pointer() && vm.is_kind_of(receiver, vm.known.exception) {
+        return Ok(receiver);
+    }
+    let text = format!("this is for exceptions, but the receiver is of {}", vm.class_name(receiver));
+    Err(vm.raise(ExceptionKind::ArgumentError, text))
+}
+
+fn signal(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    check(vm, window)?;
+    let from = vm.run.frame;
+    let default = Stop::Send { selector: vm.selectors.default_action, argument_count: 0 };
+    Err(vm.handle(window, from).unwrap_or(default))
+}
+
+fn signal_text(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let text = window.argument(vm, 0);
+    vm.set_slot(exception, 0, text)?;
+    signal(vm, window)
+}
+
+/// Searches below the handler at work; what the exception is resumed with is the answer.
+fn outer(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let default = Stop::Send { selector: vm.selectors.default_action, argument_count: 0 };
+    let Some((_, on_do)) = vm.handling(exception) else { return Err(vm.not_handled()) };
+    Err(vm.handle_below(window, on_do).unwrap_or(default))
+}
+
+/// As `outer`, but what that answers is what the signal answers.
+fn pass(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    check(vm, window)?;
+    vm.run.intrinsic = Some(vm.intrinsics.pass);
+    Err(Stop::Intrinsic)
+}
+
+fn answer(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let value = window.argument(vm, 0);
+    match vm.handling(exception) {
+        Some((_, on_do)) => Err(vm.unwind_to(on_do, false, value)),
+        None => Err(vm.not_handled()),
+    }
+}
+
+fn retry(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    match vm.handling(exception) {
+        Some((_, on_do)) => Err(vm.unwind_to(on_do, true, Value::NIL)),
+        None => Err(vm.not_handled()),
+    }
+}
+
+/// The block takes the place of the one that `on:do:` protects.
+fn retry_using(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let block = window.argument(vm, 0);
+    match vm.handling(exception) {
+        Some((_, on_do)) => {
+            vm.set_protected(on_do, block);
+            Err(vm.unwind_to(on_do, true, Value::NIL))
+        }
+        None => Err(vm.not_handled()),
+    }
+}
+
+fn resume(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let value = window.argument(vm, 0);
+    match vm.handling(exception) {
+        Some((run, _)) => Err(vm.unwind_to(run, false, value)),
+        None => Err(vm.not_handled()),
+    }
+}
+
+/// Ends the run: nobody handled it.
+fn unhandled(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let kind = vm.class_name(exception).to_owned();
+    let text = match vm.as_text(vm.heap.slot(exception, 0)) {
+        Some(text) => text.to_owned(),
+        None => "unhandled".to_owned(),
+    };
+    Err(vm.fault_of(exception, kind, text))
+}
+
+fn is_handled(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    Ok(Value::boolean(vm.handling(exception).is_some()))
+}
