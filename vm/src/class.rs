@@ -187,25 +187,28 @@ pub struct LinkedMethod {
 }
 
 /// A code bound to offsets and cells, with the caches of its send sites.
+///
+/// What an activation reads comes first, in one cache line.
+#[repr(C)]
 pub struct LinkedCode {
     /// Instructions; as in the image, but for operands that linking bound.
     pub words: Box<[u32]>,
-    /// Literals, permanent.
-    pub literals: Box<[Value]>,
-    /// Send sites.
-    pub sites: Box<[LinkedSite]>,
     /// The caches of the send sites.
     pub caches: Box<[Cell<Cache>]>,
     /// The window.
     pub register_count: u32,
-    /// Arguments.
-    pub argument_count: u8,
-    /// What a block takes along: registers of the code that makes it.
-    pub captures: Box<[u8]>,
-    /// The method it belongs to.
-    pub method: NonNull<LinkedMethod>,
     /// Its number in the method.
     pub index: u32,
+    /// Arguments.
+    pub argument_count: u8,
+    /// The method it belongs to.
+    pub method: NonNull<LinkedMethod>,
+    /// Literals, permanent.
+    pub literals: Box<[Value]>,
+    /// What a block takes along: registers of the code that makes it.
+    pub captures: Box<[u8]>,
+    /// Send sites.
+    pub sites: Box<[LinkedSite]>,
     /// From words to the source.
     pub source_map: Box<[SourceMapEntry]>,
 }

@@ -157,8 +157,6 @@ pub struct Heap {
     slot_counts: Vec<u32>,
     /// Collects before every allocation, so that a forgotten root shows at once.
     stress: bool,
-    /// Whether the next allocation under stress goes through: a collection came before it.
-    stress_pass: bool,
     /// How often it collected.
     pub(crate) collections: u64,
 }
@@ -175,7 +173,6 @@ impl Heap {
             permanent_cursor: 0,
             slot_counts: Vec::new(),
             stress: false,
-            stress_pass: false,
             collections: 0,
         }
     }
@@ -190,7 +187,6 @@ impl Heap {
     /// Collects before every allocation from now on, or no longer.
     pub(crate) fn set_stress(&mut self, on: bool) {
         self.stress = on;
-        self.stress_pass = false;
         // SAFETY: one past the end of the allocation.
         self.region.limit = unsafe { self.region.space.start.as_ptr().add(self.region.space.words) };
         self.close_under_stress();
@@ -303,28 +299,11 @@ impl Heap {
     fn bump(&mut self, words: usize) -> Result<*mut u64, Full> {
         let room_bytes = self.region.limit as usize - self.region.cursor as usize;
         if words * 8 > room_bytes {
-            return self.bump_full(words);
+            return Err(Full);
         }
         let object = self.region.cursor;
         // SAFETY: there is room for `words`, so the sum is at most one past the end.
         self.region.cursor = unsafe { object.add(words) };
-        Ok(object)
-    }
-
-    /// Full; but under stress an allocation goes through when a collection has just come before it.
-    #[cold]
-    fn bump_full(&mut self, words: usize) -> Result<*mut u64, Full> {
-        if !self.stress || !std::mem::take(&mut self.stress_pass) {
-            return Err(Full);
-        }
-        let object = self.region.cursor;
-        let end = self.region.space.start.as_ptr() as usize + self.region.space.words * 8;
-        if words * 8 > end - object as usize {
-            return Err(Full);
-        }
-        // SAFETY: just checked that there is room for `words`.
-        self.region.cursor = unsafe { object.add(words) };
-        self.region.limit = self.region.cursor;
         Ok(object)
     }
 
@@ -514,11 +493,12 @@ impl Heap {
         self.values(object)
     }
 
-    /// The elements of a block.
+    /// Where the elements of a block start.
     #[inline(always)]
-    pub(crate) fn block_elements(&self, block: Value) -> &[Value] {
+    pub(crate) fn block_elements(&self, block: Value) -> *const Value {
         debug_assert!(self.has_flags(block, BLOCK), "asked of blocks only");
-        self.values(block)
+        // SAFETY: after the header and the length word.
+        unsafe { block.address().add(2).cast_const().cast::<Value>() }
     }
 
     /// The element of a block or array in the making.
@@ -656,12 +636,14 @@ impl Heap {
         self.region.cursor = copier.cursor;
         // Twice what is alive, but not past the cap unless this very allocation needs it.
         let wanted_words = (2 * live_words).min(self.region.cap_words).max(live_words) + words_needed;
-        let limit_words = wanted_words.max(SPACE_WORDS_FIRST).min(self.region.space.words);
+        // Under stress there is room for what was asked for, and the next allocation collects again.
+        let limit_words = match self.stress {
+            true => live_words + words_needed,
+            false => wanted_words.max(SPACE_WORDS_FIRST).min(self.region.space.words),
+        };
         // SAFETY: `limit_words` is at most the size of the space.
         self.region.limit = unsafe { start.add(limit_words) };
         self.region.spare = Some(from);
-        self.stress_pass = true;
-        self.close_under_stress();
         live_words + words_needed <= self.region.cap_words
     }
 }

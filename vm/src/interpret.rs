@@ -64,6 +64,21 @@ macro_rules! handler_type {
                     unsafe { $body }
                 }
             };
+            (apart $name:ident($pc:ident, $base:ident, $vm:ident, $insn:ident, $fp:ident, $caches:ident) $body:block) => {
+                #[inline(never)]
+                #[allow(unused_variables, reason = "all handlers have one signature")]
+                unsafe extern $abi fn $name(
+                    $pc: *const u32,
+                    $base: *mut Value,
+                    $vm: *mut Vm,
+                    $insn: u32,
+                    $fp: *mut Frame,
+                    $caches: *const Caches,
+                ) -> Exit {
+                    // SAFETY: see the head of the file.
+                    unsafe { $body }
+                }
+            };
             (cold $name:ident($pc:ident, $base:ident, $vm:ident, $insn:ident, $fp:ident, $caches:ident) $body:block) => {
                 #[cold]
                 #[inline(never)]
@@ -84,10 +99,16 @@ macro_rules! handler_type {
     };
 }
 
-#[cfg(target_arch = "x86_64")]
+// A panic of ours passes through handlers where it unwinds; where it aborts, a handler that could
+// unwind would need a landing pad behind its last call, and that call would be no jump.
+#[cfg(all(target_arch = "x86_64", panic = "unwind"))]
 handler_type!("sysv64-unwind");
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(all(target_arch = "x86_64", not(panic = "unwind")))]
+handler_type!("sysv64");
+#[cfg(all(not(target_arch = "x86_64"), panic = "unwind"))]
 handler_type!("C-unwind");
+#[cfg(all(not(target_arch = "x86_64"), not(panic = "unwind")))]
+handler_type!("C");
 
 /// One cell of the caches beside a code.
 type Caches = std::cell::Cell<Cache>;
@@ -392,17 +413,6 @@ handler!(cold make_array_slow(pc, base, vm, insn, fp, caches) {
 
 // ---- sends ----
 
-macro_rules! class_of {
-    ($vm:expr, $value:expr) => {{
-        let value = $value;
-        if value.is_pointer() {
-            (*$vm).heap.class_of_object(value).0
-        } else {
-            (&(*$vm).immediate_classes)[immediate_index(value)]
-        }
-    }};
-}
-
 /// Opens a window and goes on in it, unless a limit says no.
 macro_rules! activate {
     ($pc:expr, $window:expr, $vm:expr, $insn:expr, $fp:expr, $caches:expr, $base:expr, $code:expr, $answer:expr) => {{
@@ -430,17 +440,32 @@ macro_rules! activate {
 handler!(send(pc, base, vm, insn, fp, caches) {
     let window = base.add(a!(insn));
     let receiver = *window;
-    let cache = (*caches.add(bx!(insn))).get();
-    if cache.class != class_of!(vm, receiver) {
+    if !receiver.is_pointer() {
+        slow!(send_immediate, pc, base, vm, insn, fp, caches)
+    }
+    let cache = (*caches.add(bx!(insn))).as_ptr();
+    if (*cache).class != (*vm).heap.class_of_object(receiver).0 {
         slow!(send_slow, pc, base, vm, insn, fp, caches)
     }
-    if cache.hit == Hit::Code {
-        activate!(pc, window, vm, insn, fp, caches, base, cache.target as *const LinkedCode, window)
+    if (*cache).hit == Hit::Code {
+        activate!(pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode, window)
     }
     slow!(send_other, pc, base, vm, insn, fp, caches)
 });
 
-handler!(send_other(pc, base, vm, insn, fp, caches) {
+handler!(apart send_immediate(pc, base, vm, insn, fp, caches) {
+    let window = base.add(a!(insn));
+    let cache = (*caches.add(bx!(insn))).as_ptr();
+    if (*cache).class != (&(*vm).immediate_classes)[immediate_index(*window)] {
+        slow!(send_slow, pc, base, vm, insn, fp, caches)
+    }
+    if (*cache).hit == Hit::Code {
+        activate!(pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode, window)
+    }
+    slow!(send_other, pc, base, vm, insn, fp, caches)
+});
+
+handler!(apart send_other(pc, base, vm, insn, fp, caches) {
     let window = base.add(a!(insn));
     let cache = (*caches.add(bx!(insn))).get();
     match cache.hit {
@@ -465,27 +490,43 @@ handler!(send_other(pc, base, vm, insn, fp, caches) {
     }
 });
 
-handler!(send_primitive(pc, base, vm, insn, fp, caches) {
+handler!(apart send_primitive(pc, base, vm, insn, fp, caches) {
     let window = base.add(a!(insn));
     let method = (*caches.add(bx!(insn))).get().target as *const LinkedMethod;
     (*vm).run.pc = pc;
     (*vm).run.base = base;
     (*vm).run.frame = fp;
     (*vm).run.scratch_top = base;
-    let argument_count = usize::from((*method).argument_count);
-    let base_index = window.offset_from((*vm).run.stack.values.start()) as usize;
-    let primitive = (*method).primitive.unwrap_unchecked();
-    match primitive(&mut *vm, Window { base: base_index, argument_count }) {
-        Ok(answer) => {
+    match run_primitive(vm, method, window) {
+        Some(answer) => {
             *window = answer;
             next!(pc, base, vm, fp, caches)
         }
-        Err(stop) => {
-            (*vm).run.pending_stop = stop;
-            slow!(send_stopped, pc, base, vm, insn, fp, caches)
-        }
+        None => slow!(send_stopped, pc, base, vm, insn, fp, caches),
     }
 });
+
+/// Runs the primitive of a method on the window. Where it wants something instead of answering, that
+/// is noted: an answer in memory would keep the handler from ending in a jump.
+///
+/// # Safety
+/// The method has a primitive, and the window lies on the stack.
+#[inline(never)]
+unsafe fn run_primitive(vm: *mut Vm, method: *const LinkedMethod, window: *mut Value) -> Option<Value> {
+    // SAFETY: by contract.
+    unsafe {
+        let argument_count = usize::from((*method).argument_count);
+        let base = window.offset_from((*vm).run.stack.values.start()) as usize;
+        let primitive = (*method).primitive.unwrap_unchecked();
+        match primitive(&mut *vm, Window { base, argument_count }) {
+            Ok(answer) => Some(answer),
+            Err(stop) => {
+                (*vm).run.pending_stop = stop;
+                None
+            }
+        }
+    }
+}
 
 handler!(cold send_stopped(pc, base, vm, insn, fp, caches) {
     publish!(pc, base, vm, fp, {
@@ -495,12 +536,12 @@ handler!(cold send_stopped(pc, base, vm, insn, fp, caches) {
     })
 });
 
-handler!(send_block_value(pc, base, vm, insn, fp, caches) {
+handler!(apart send_block_value(pc, base, vm, insn, fp, caches) {
     let window = base.add(a!(insn));
     let block = *window;
     let elements = (*vm).heap.block_elements(block);
     let code = block_code(elements);
-    let argument_count = usize::from((&(*(*fp).code).sites)[bx!(insn)].argument_count);
+    let argument_count = usize::from((*(*(*fp).code).sites.as_ptr().add(bx!(insn))).argument_count);
     let fuel = (*vm).run.fuel - 1;
     if usize::from((*code).argument_count) != argument_count
         || window.add((*code).register_count as usize) > (*vm).run.stack.high_water
@@ -554,7 +595,12 @@ handler!(cold operate_tiny_slow(pc, base, vm, insn, fp, caches) {
 });
 
 macro_rules! arithmetic {
-    ($name:ident, |$left:ident, $right:ident| $integers:expr, |$x:ident, $y:ident| $floats:expr) => {
+    (
+        $name:ident,
+        $mixed:ident,
+        |$left:ident, $right:ident| $integers:expr,
+        |$x:ident, $y:ident| $floats:expr
+    ) => {
         handler!($name(pc, base, vm, insn, fp, caches) {
             let ($left, $right) = (*base.add(b!(insn)), *base.add(c!(insn)));
             if $left.are_integers($right) {
@@ -563,22 +609,22 @@ macro_rules! arithmetic {
                     *base.add(a!(insn)) = result;
                     next!(pc.add(1), base, vm, fp, caches)
                 }
-            } else if $left.is_float() && $right.is_float() {
+                slow!(operate_slow, pc, base, vm, insn, fp, caches)
+            }
+            if $left.are_floats($right) {
                 let ($x, $y) = ($left.float_unchecked(), $right.float_unchecked());
                 let result: Option<f64> = $floats;
                 if let Some(result) = result.and_then(Value::float) {
                     *base.add(a!(insn)) = result;
                     next!(pc.add(1), base, vm, fp, caches)
                 }
-            } else if $left.is_float() && $right.is_integer() {
-                let ($x, $y) = ($left.float_unchecked(), $right.integer_unchecked() as f64);
-                let result: Option<f64> = $floats;
-                if let Some(result) = result.and_then(Value::float) {
-                    *base.add(a!(insn)) = result;
-                    next!(pc.add(1), base, vm, fp, caches)
-                }
-            } else if $left.is_integer() && $right.is_float() {
-                let ($x, $y) = ($left.integer_unchecked() as f64, $right.float_unchecked());
+            }
+            slow!($mixed, pc, base, vm, insn, fp, caches)
+        });
+
+        handler!(apart $mixed(pc, base, vm, insn, fp, caches) {
+            let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
+            if let Some(($x, $y)) = floats(left, right) {
                 let result: Option<f64> = $floats;
                 if let Some(result) = result.and_then(Value::float) {
                     *base.add(a!(insn)) = result;
@@ -595,16 +641,39 @@ fn checked(bits: Option<i64>) -> Option<Value> {
     bits.map(|bits| Value::from_bits(bits as u64))
 }
 
-arithmetic!(add, |left, right| checked((left.bits() as i64).checked_add(right.bits() as i64)), |x, y| Some(x + y));
-arithmetic!(subtract, |left, right| checked((left.bits() as i64).checked_sub(right.bits() as i64)), |x, y| Some(x - y));
-arithmetic!(multiply, |left, right| checked((left.bits() as i64).checked_mul(right.integer_unchecked())), |x, y| Some(
-    x * y
+arithmetic!(add, add_mixed, |left, right| checked((left.bits() as i64).checked_add(right.bits() as i64)), |x, y| Some(
+    x + y
 ));
-arithmetic!(divide, |left, right| exact_quotient(left.integer_unchecked(), right.integer_unchecked()), |x, y| (y
-    != 0.0)
-    .then_some(x / y));
-arithmetic!(quotient, |left, right| floor_quotient(left.integer_unchecked(), right.integer_unchecked()), |_x, _y| None);
-arithmetic!(modulo, |left, right| floor_modulo(left.integer_unchecked(), right.integer_unchecked()), |_x, _y| None);
+arithmetic!(
+    subtract,
+    subtract_mixed,
+    |left, right| checked((left.bits() as i64).checked_sub(right.bits() as i64)),
+    |x, y| Some(x - y)
+);
+arithmetic!(
+    multiply,
+    multiply_mixed,
+    |left, right| checked((left.bits() as i64).checked_mul(right.integer_unchecked())),
+    |x, y| Some(x * y)
+);
+arithmetic!(
+    divide,
+    divide_mixed,
+    |left, right| exact_quotient(left.integer_unchecked(), right.integer_unchecked()),
+    |x, y| (y != 0.0).then_some(x / y)
+);
+arithmetic!(
+    quotient,
+    quotient_mixed,
+    |left, right| floor_quotient(left.integer_unchecked(), right.integer_unchecked()),
+    |_x, _y| None
+);
+arithmetic!(
+    modulo,
+    modulo_mixed,
+    |left, right| floor_modulo(left.integer_unchecked(), right.integer_unchecked()),
+    |_x, _y| None
+);
 
 fn exact_quotient(left: i64, right: i64) -> Option<Value> {
     if right == 0 || left % right != 0 { None } else { Value::integer(left / right) }
@@ -654,28 +723,36 @@ arithmetic_tiny!(add_tiny, checked_add, |x, y| x + y);
 arithmetic_tiny!(subtract_tiny, checked_sub, |x, y| x - y);
 
 macro_rules! comparison {
-    ($name:ident, $fused_unless:ident, $operator:tt) => {
+    ($name:ident, $mixed:ident, $fused:ident, $fused_mixed:ident, $operator:tt) => {
         handler!($name(pc, base, vm, insn, fp, caches) {
             let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
             let answer = if left.are_integers(right) {
                 (left.bits() as i64) $operator (right.bits() as i64)
-            } else if let Some((x, y)) = floats(left, right) {
-                x $operator y
+            } else if left.are_floats(right) {
+                left.float_unchecked() $operator right.float_unchecked()
             } else {
-                slow!(operate_slow, pc, base, vm, insn, fp, caches)
+                slow!($mixed, pc, base, vm, insn, fp, caches)
             };
             *base.add(a!(insn)) = Value::boolean(answer);
             next!(pc.add(1), base, vm, fp, caches)
         });
 
-        handler!($fused_unless(pc, base, vm, insn, fp, caches) {
+        handler!(apart $mixed(pc, base, vm, insn, fp, caches) {
+            let Some((x, y)) = floats(*base.add(b!(insn)), *base.add(c!(insn))) else {
+                slow!(operate_slow, pc, base, vm, insn, fp, caches)
+            };
+            *base.add(a!(insn)) = Value::boolean(x $operator y);
+            next!(pc.add(1), base, vm, fp, caches)
+        });
+
+        handler!($fused(pc, base, vm, insn, fp, caches) {
             let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
             let answer = if left.are_integers(right) {
                 (left.bits() as i64) $operator (right.bits() as i64)
-            } else if let Some((x, y)) = floats(left, right) {
-                x $operator y
+            } else if left.are_floats(right) {
+                left.float_unchecked() $operator right.float_unchecked()
             } else {
-                slow!(operate_slow, pc, base, vm, insn, fp, caches)
+                slow!($fused_mixed, pc, base, vm, insn, fp, caches)
             };
             // The words: this one's second, then the two of `jump_unless`.
             let after = pc.add(3);
@@ -683,36 +760,46 @@ macro_rules! comparison {
                 next!(after, base, vm, fp, caches)
             }
             keep_branch!();
-            let target = sbx!(*pc.add(1));
-            next!(after.offset(target), base, vm, fp, caches)
+            next!(after.offset(sbx!(*pc.add(1))), base, vm, fp, caches)
+        });
+
+        handler!(apart $fused_mixed(pc, base, vm, insn, fp, caches) {
+            let Some((x, y)) = floats(*base.add(b!(insn)), *base.add(c!(insn))) else {
+                slow!(operate_slow, pc, base, vm, insn, fp, caches)
+            };
+            let after = pc.add(3);
+            if x $operator y {
+                next!(after, base, vm, fp, caches)
+            }
+            keep_branch!();
+            next!(after.offset(sbx!(*pc.add(1))), base, vm, fp, caches)
         });
     };
 }
 
 /// Both as floats, if one is a float and the other a number in place.
+///
+/// Not an integer past 2^53, which has no exact float: the kernel knows what to do with those.
 #[inline(always)]
 fn floats(left: Value, right: Value) -> Option<(f64, f64)> {
-    if left.is_float() && right.is_float() {
-        return Some((left.float_unchecked(), right.float_unchecked()));
-    }
-    // An integer past 2^53 has no exact float: the kernel compares those.
-    let exact =
-        |value: Value| value.as_integer().filter(|number| number.unsigned_abs() < 1 << 53).map(|number| number as f64);
-    if left.is_float() {
-        return exact(right).map(|right| (left.float_unchecked(), right));
-    }
-    if right.is_float() {
-        return exact(left).map(|left| (left, right.float_unchecked()));
-    }
-    None
+    Some((as_exact_float(left)?, as_exact_float(right)?))
 }
 
-comparison!(less, less_jump_unless, <);
-comparison!(less_equal, less_equal_jump_unless, <=);
-comparison!(greater, greater_jump_unless, >);
-comparison!(greater_equal, greater_equal_jump_unless, >=);
-comparison!(equal, equal_jump_unless, ==);
-comparison!(not_equal, not_equal_jump_unless, !=);
+#[inline(always)]
+fn as_exact_float(value: Value) -> Option<f64> {
+    if value.is_float() {
+        return Some(value.float_unchecked());
+    }
+    let number = value.as_integer()?;
+    (-(1 << 53) < number && number < 1 << 53).then_some(number as f64)
+}
+
+comparison!(less, less_mixed, less_jump_unless, less_jump_unless_mixed, <);
+comparison!(less_equal, less_equal_mixed, less_equal_jump_unless, less_equal_jump_unless_mixed, <=);
+comparison!(greater, greater_mixed, greater_jump_unless, greater_jump_unless_mixed, >);
+comparison!(greater_equal, greater_equal_mixed, greater_equal_jump_unless, greater_equal_jump_unless_mixed, >=);
+comparison!(equal, equal_mixed, equal_jump_unless, equal_jump_unless_mixed, ==);
+comparison!(not_equal, not_equal_mixed, not_equal_jump_unless, not_equal_jump_unless_mixed, !=);
 
 handler!(identical(pc, base, vm, insn, fp, caches) {
     let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
@@ -778,11 +865,7 @@ handler!(cold not_boolean(pc, base, vm, insn, fp, caches) {
     if fallback != 0 {
         next!(pc.add(1).offset(fallback as isize), base, vm, fp, caches)
     }
-    publish!(pc.add(1), base, vm, fp, {
-        let name = (*vm).class_name(*base.add(a!(insn))).to_owned();
-        let stop = (*vm).raise(ExceptionKind::NonBoolean, format!("a condition is true or false, but this one is of {name}"));
-        (*vm).settle(Err(stop), window_above(fp), window_above(fp))
-    })
+    publish!(pc.add(1), base, vm, fp, (*vm).refuse_condition(*base.add(a!(insn))))
 });
 
 handler!(jump_if_nil(pc, base, vm, insn, fp, caches) {
@@ -861,9 +944,13 @@ pub(crate) unsafe fn window_above(fp: *mut Frame) -> *mut Value {
 pub(crate) const BLOCK_HEADER: usize = 4;
 
 /// The code of a block.
+///
+/// # Safety
+/// `elements` are those of a block.
 #[inline(always)]
-pub(crate) fn block_code(elements: &[Value]) -> *const LinkedCode {
-    elements[0].bits() as *const LinkedCode
+pub(crate) unsafe fn block_code(elements: *const Value) -> *const LinkedCode {
+    // SAFETY: by contract the first is the address of a code.
+    unsafe { (*elements).bits() as *const LinkedCode }
 }
 
 /// The serial number and index of the frame that `^` in a block made here leads to.
@@ -916,25 +1003,28 @@ pub(crate) unsafe fn fill_block(
 /// Fills the frame and window of a block: `self`, the arguments already there, then the captures.
 ///
 /// # Safety
-/// The window has room for the code's registers, and `fp` is a free frame.
+/// The window has room for the code's registers, `fp` is a free frame, and `elements` are those of a
+/// block of `code`: its header, then as many as the code has captures.
 #[inline(always)]
 pub(crate) unsafe fn open_block(
     fp: *mut Frame,
     window: *mut Value,
-    elements: &[Value],
+    elements: *const Value,
     code: *const LinkedCode,
     argument_count: usize,
 ) {
-    // SAFETY: by contract; a block's code has as many captures as the block has elements past its header.
+    // SAFETY: by contract.
     unsafe {
         (*fp).base = window;
         (*fp).code = code;
         (*fp).serial = 0;
-        (*fp).home_serial = elements[2].integer_unchecked() as u64;
-        (*fp).home_index = elements[3].integer_unchecked() as u32;
-        *window = elements[1];
-        for (index, &captured) in elements[BLOCK_HEADER..].iter().enumerate() {
-            *window.add(1 + argument_count + index) = captured;
+        (*fp).home_serial = (*elements.add(2)).integer_unchecked() as u64;
+        (*fp).home_index = (*elements.add(3)).integer_unchecked() as u32;
+        *window = *elements.add(1);
+        let captures: *const [u8] = &raw const *(*code).captures;
+        let (from, to) = (elements.add(BLOCK_HEADER), window.add(1 + argument_count));
+        for index in 0..captures.len() {
+            *to.add(index) = *from.add(index);
         }
     }
 }

@@ -267,6 +267,16 @@ impl Vm {
         self.raise(ExceptionKind::PrivateMethod, text)
     }
 
+    /// Raises `NonBoolean`. What it is resumed with goes nowhere: the code goes on behind the jump.
+    #[cold]
+    pub(crate) fn refuse_condition(&mut self, condition: Value) -> Flow {
+        let text = format!("a condition is true or false, but this one is of {}", self.class_name(condition));
+        let stop = self.raise(ExceptionKind::NonBoolean, text);
+        // SAFETY: above the window of the current frame there is room.
+        let window = unsafe { window_above(self.run.frame) };
+        self.settle(Err(stop), window, window)
+    }
+
     /// Runs `method` on what lies in the window.
     pub(crate) fn invoke(
         &mut self,
@@ -462,9 +472,8 @@ impl Vm {
         if self.class_of(block) != self.known.block {
             return None;
         }
-        let code = block_code(self.heap.block_elements(block));
         // SAFETY: the code of a block lives as long as the VM.
-        Some(usize::from(unsafe { (*code).argument_count }))
+        Some(usize::from(unsafe { (*block_code(self.heap.block_elements(block))).argument_count }))
     }
 
     /// Notes in the cache of a site where a send led.

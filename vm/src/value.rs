@@ -139,6 +139,12 @@ impl Value {
         (self.0 | other.0) & 1 == 0
     }
 
+    /// Whether both are floats in place, in one test.
+    #[inline(always)]
+    pub const fn are_floats(self, other: Value) -> bool {
+        self.0 & other.0 & 3 == 3
+    }
+
     /// Whether it is a float in place.
     #[inline(always)]
     pub const fn is_float(self) -> bool {
