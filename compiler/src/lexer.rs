@@ -12,11 +12,15 @@
 
 pub(crate) mod adapter;
 pub(crate) mod literal;
+pub(crate) mod token;
 
 use logos::Logos;
 
 use crate::ast::Span;
 use crate::diagnostic::{Code, Diagnostic};
+
+/// Diagnostics of one text: past them nobody reads on, and a binary file would have millions.
+pub(crate) const DIAGNOSTICS_MAX: usize = 100;
 
 /// What the text is cut into, before anybody looks at the place.
 #[derive(Logos, Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +96,14 @@ pub(crate) struct Lexed {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Lexed {
+    fn report(&mut self, diagnostic: Diagnostic) {
+        if self.diagnostics.len() < DIAGNOSTICS_MAX {
+            self.diagnostics.push(diagnostic);
+        }
+    }
+}
+
 /// Cuts `text`, which the caller knows to be shorter than 4 GiB.
 pub(crate) fn scan(file: u16, text: &str) -> Lexed {
     let bytes = text.as_bytes();
@@ -165,6 +177,11 @@ fn keyword_symbol(lexer: &mut logos::Lexer<Raw>) {
 
 /// The length of the word that `text` starts with, or 0.
 fn word_length(text: &str) -> usize {
+    // Nothing but words starts like this, so the lexer does not go far, or come back here.
+    let starts_word = |first: char| first == '_' || first.is_ascii_alphabetic() || !first.is_ascii();
+    if !text.starts_with(starts_word) {
+        return 0;
+    }
     match Raw::lexer(text).spanned().next() {
         Some((Ok(Raw::Word), range)) if range.start == 0 => range.end,
         _ => 0,
@@ -203,7 +220,7 @@ fn report_unterminated(lexed: &mut Lexed, file: u16, text: &str, raw: Raw, span:
     let at = Span::new(span.start, span.start + opener.len() as u32);
     if raw == Raw::Character {
         let diagnostic = Diagnostic::new(Code::Unterminated, file, at, "the text ends after `$`");
-        lexed.diagnostics.push(diagnostic.help("`$` stands before a character, as in `$a`"));
+        lexed.report(diagnostic.help("`$` stands before a character, as in `$a`"));
         return;
     }
     let quote = &opener[opener.len() - 1..];
@@ -227,7 +244,7 @@ fn report_unterminated(lexed: &mut Lexed, file: u16, text: &str, raw: Raw, span:
         let start = Span::new(earlier.start, earlier.start + 1);
         diagnostic = diagnostic.label(start, format!("or is it this {what}, which goes over the end of its line?"));
     }
-    lexed.diagnostics.push(diagnostic);
+    lexed.report(diagnostic);
 }
 
 fn spans_lines(text: &str, span: Span) -> bool {
@@ -262,7 +279,7 @@ fn report_unknown(lexed: &mut Lexed, file: u16, text: &str, start: usize, end: u
         _ if character.is_whitespace() => Some("write an ordinary space"),
         _ => None,
     };
-    lexed.diagnostics.push(match help {
+    lexed.report(match help {
         Some(help) => diagnostic.help(help),
         None => diagnostic,
     });

@@ -17,8 +17,9 @@ use lalrpop_util::{ParseError, lalrpop_mod};
 
 use crate::ast::{Expression, ExpressionKind, File, Item, Span, Statement};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::lexer;
-use crate::lexer::adapter::{self, Token, Tokens};
+use crate::lexer::adapter;
+use crate::lexer::token::{Token, Tokens};
+use crate::lexer::{self, DIAGNOSTICS_MAX};
 use build::Build;
 
 lalrpop_mod!(
@@ -28,8 +29,6 @@ lalrpop_mod!(
 
 /// Mistakes that are told apart in one item; past them the item is left out.
 const MISTAKES_PER_ITEM_MAX: usize = 20;
-/// Diagnostics of one file.
-const DIAGNOSTICS_MAX: usize = 100;
 
 /// What a text says.
 pub struct Parsed<'a> {
@@ -63,9 +62,7 @@ pub fn parse<'a>(arena: &'a Bump, file_number: u16, text: &'a str) -> Parsed<'a>
     }
     diagnostics.append(&mut build.diagnostics.borrow_mut());
     diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
-    if diagnostics.len() > DIAGNOSTICS_MAX {
-        diagnostics.truncate(DIAGNOSTICS_MAX);
-    }
+    diagnostics.truncate(DIAGNOSTICS_MAX);
     Parsed { file: File { items: build.list(items) }, diagnostics }
 }
 
@@ -107,12 +104,16 @@ fn recover<'a>(
     let mut scratch = Bump::new();
     let mut mistake = first;
     for count in 1.. {
-        if let Some(diagnostic) = explain::explain(build, &tokens, next, &mistake)
+        if diagnostics.len() < DIAGNOSTICS_MAX
+            && let Some(diagnostic) = explain::explain(build, &tokens, next, &mistake)
             && !explain::is_known(&diagnostic, &tokens, mistake.at, diagnostics)
         {
             diagnostics.push(diagnostic);
         }
-        if count == MISTAKES_PER_ITEM_MAX || !recover::cut(&mut tokens, mistake.at) {
+        if count == MISTAKES_PER_ITEM_MAX
+            || diagnostics.len() >= DIAGNOSTICS_MAX
+            || !recover::cut(&mut tokens, mistake.at)
+        {
             break;
         }
         // What is built on the way is thrown away.

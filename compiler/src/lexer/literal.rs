@@ -117,13 +117,12 @@ fn radix_integer<'a>(arena: &'a Bump, negative: bool, radix: &str, digits: &str)
     if digits.contains('.') {
         return Err("a number with a radix has no fraction".to_owned());
     }
-    match digits.chars().find(|digit| !digit.is_digit(radix)) {
-        Some(digit) => Err(format!("`{digit}` is no digit in radix {radix}")),
-        None => {
-            let digits = arena.alloc_str(without_leading_zeros(digits));
-            digits.make_ascii_uppercase();
-            Ok(Literal::Integer { negative, radix, digits })
+    match digits.chars().find(|digit| !digit.is_digit(radix) || digit.is_lowercase()) {
+        Some(digit) if digit.is_digit(radix) => {
+            Err(format!("write `{}` for the digit `{digit}`", digit.to_uppercase()))
         }
+        Some(digit) => Err(format!("`{digit}` is no digit in radix {radix}")),
+        None => Ok(Literal::Integer { negative, radix, digits: arena.alloc_str(without_leading_zeros(digits)) }),
     }
 }
 

@@ -6,7 +6,7 @@ use bumpalo::Bump;
 
 use crate::ast::*;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::lexer::literal;
+use crate::lexer::{DIAGNOSTICS_MAX, literal};
 
 /// The text being parsed, and the arena that the tree goes into.
 pub(crate) struct Build<'a> {
@@ -64,7 +64,7 @@ impl<'a> Build<'a> {
     fn report(&self, code: Code, span: Span, message: impl Into<String>) {
         let diagnostic = Diagnostic::new(code, self.file, span, message);
         let mut diagnostics = self.diagnostics.borrow_mut();
-        if !diagnostics.contains(&diagnostic) {
+        if diagnostics.len() < DIAGNOSTICS_MAX && !diagnostics.contains(&diagnostic) {
             diagnostics.push(diagnostic);
         }
     }
@@ -291,12 +291,12 @@ impl<'a> Build<'a> {
         l: u32,
         kind: DefinitionKind,
         name: Name<'a>,
-        parent: Option<Name<'a>>,
-        traits: Vec<Name<'a>>,
+        ancestry: Option<(Name<'a>, Vec<Name<'a>>)>,
         instance: Side<'a>,
         side: Option<Side<'a>>,
         r: u32,
     ) -> Item<'a> {
+        let (parent, traits) = ancestry.map_or((None, Vec::new()), |(parent, traits)| (Some(parent), traits));
         let (traits, comment, span) = (self.list(traits), self.comment_before(l), Span::new(l, r));
         Item::Definition(self.arena.alloc(Definition { kind, name, parent, traits, instance, side, comment, span }))
     }

@@ -1,6 +1,6 @@
 //! Cutting a mistake out of an item, so that the rest of it can be read.
 
-use crate::lexer::adapter::{Kind, Token};
+use crate::lexer::token::{Kind, Token};
 
 /// Cuts the smallest part around `at` out of `tokens` that the brackets bound, and puts an error in its place.
 /// Answers false when there is nothing left to cut.

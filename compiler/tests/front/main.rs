@@ -1,4 +1,6 @@
 //! From text to tree, and from text to better-looking text.
 
+mod anything;
+mod mistakes;
 mod print;
 mod trees;
