@@ -3,7 +3,7 @@
 //! [`Log`] is the truth: per partition, blocks of records, numbered without gaps, appended by one
 //! writer. [`Tables`] holds what follows from it, so that nobody need replay the whole: rows, each
 //! saying at which position of the log it stands. [`Store`] has both on one machine and commits
-//! blocks and rows as one. Two stores implement them: `rocks::RocksStore` in a folder, and
+//! blocks and rows as one. Two stores implement them: [`rocks::RocksStore`] in a folder, and
 //! [`memory::MemoryStore`].
 //!
 //! **What is atomic.** One [`Store::commit`], [`Log::append`] or [`Tables::write`]: all of its blocks
@@ -35,8 +35,10 @@ pub mod block;
 mod check;
 mod codec;
 mod error;
+mod folder;
 pub mod memory;
 pub mod record;
+pub mod rocks;
 mod rules;
 mod tables;
 mod wire;

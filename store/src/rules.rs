@@ -1,6 +1,6 @@
 //! The rules that every store keeps, whatever it is made of.
 
-use crate::tables::CHECKPOINT;
+use crate::tables::{CHECKPOINT, TRIMMED};
 use crate::{Blocks, Change, Corruption, KEY_BYTES_MAX, Key, Partition, Place, Position, Rows, StoreError, Table};
 
 /// How far the log of a partition reaches.
@@ -98,6 +98,11 @@ pub(crate) fn checkpoint_of(
     first: Position,
 ) -> Result<Position, StoreError> {
     position_row(partition, CHECKPOINT, bytes).map(|position| position.unwrap_or(first))
+}
+
+/// What the row of a partition that says up to where its log was cut off says.
+pub(crate) fn trimmed_of(partition: Partition, bytes: Option<&[u8]>) -> Result<Position, StoreError> {
+    position_row(partition, TRIMMED, bytes).map(|position| position.unwrap_or(Position::FIRST))
 }
 
 fn position_row(partition: Partition, name: &str, bytes: Option<&[u8]>) -> Result<Option<Position>, StoreError> {

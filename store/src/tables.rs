@@ -298,14 +298,17 @@ pub struct Rows {
     entries: Vec<Entry>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a change stands in `bytes`: its key, then, if the row is put, its position and its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     table: Table,
     start: usize,
     key_end: usize,
-    /// `None`: the row is deleted.
-    value: Option<(Position, usize)>,
+    end: usize,
 }
+
+/// How many bytes a position takes in front of a row.
+pub(crate) const POSITION_BYTES: usize = 10;
 
 impl Rows {
     /// No changes.
@@ -322,15 +325,17 @@ impl Rows {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key.bytes());
         let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(&position.to_bytes());
         self.bytes.extend_from_slice(bytes);
-        self.entries.push(Entry { table, start, key_end, value: Some((position, self.bytes.len())) });
+        self.entries.push(Entry { table, start, key_end, end: self.bytes.len() });
     }
 
     /// Deletes a row; that it is not there is fine.
     pub fn delete(&mut self, table: Table, key: &Key) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(key.bytes());
-        self.entries.push(Entry { table, start, key_end: self.bytes.len(), value: None });
+        let end = self.bytes.len();
+        self.entries.push(Entry { table, start, key_end: end, end });
     }
 
     /// Notes that replay of `partition` need not start before `position`: no row will need it.
@@ -340,14 +345,16 @@ impl Rows {
 
     /// The changes, in the order in which they were made.
     pub fn iter(&self) -> impl Iterator<Item = Change<'_>> {
-        self.entries.iter().map(|entry| {
-            let key = &self.bytes[entry.start..entry.key_end];
-            match entry.value {
-                Some((position, end)) => {
-                    Change::Put { table: entry.table, key, position, bytes: &self.bytes[entry.key_end..end] }
-                }
-                None => Change::Delete { table: entry.table, key },
-            }
+        self.stored().map(|(table, key, row)| match row.and_then(<[u8]>::split_first_chunk) {
+            Some((position, bytes)) => Change::Put { table, key, position: Position::from_bytes(*position), bytes },
+            None => Change::Delete { table, key },
+        })
+    }
+
+    /// The changes as tables with positions store them: table, key, and position with bytes.
+    pub(crate) fn stored(&self) -> impl Iterator<Item = (Table, &[u8], Option<&[u8]>)> {
+        self.entries.iter().map(|&Entry { table, start, key_end, end }| {
+            (table, &self.bytes[start..key_end], (end > key_end).then(|| &self.bytes[key_end..end]))
         })
     }
 

@@ -1,3 +1,9 @@
 //! Tests of the store: records as bytes, and what both stores promise.
 
+mod both;
+mod crash;
+mod folder;
+mod hostile;
+mod keys;
 mod record;
+mod sample;

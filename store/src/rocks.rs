@@ -1,0 +1,726 @@
+//! The store in a folder, on RocksDB. No other file names it.
+//!
+//! One column family holds the log, one each table; the partition is the start of every key, so
+//! any number of partitions costs no more files. Keys of the log only ascend, which makes appends
+//! cheap: a block goes to RocksDB's write-ahead log, then to a memtable, then to a file that later
+//! merges only move. All families share the write-ahead log, so what a crash takes is a suffix of
+//! the commits of the whole store, rows and blocks alike.
+//!
+//! `async` hands each commit to the operating system; `sync` does so too, and [`Log::flush`]
+//! then flushes the write-ahead log once for all who wait.
+//!
+//! On opening, RocksDB drops a torn end of its write-ahead log and refuses other damage in it, but
+//! for one kind that `wal.rs` finds. What lies below its own checksums, ours find: on each block,
+//! for its place, and for a log that ends before its checkpoint.
+//!
+//! Invariant: `end` of a partition is behind its last block; only the holder of `writer` moves it.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{io, thread};
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
+    DBRecoveryMode, DataBlockIndexType, ErrorKind, FlushOptions, InfoLogger, LogLevel, Options, ReadOptions,
+    WriteBatch, WriteOptions,
+};
+
+use crate::block::FORMAT_VERSION;
+use crate::folder::{self, FolderLock};
+use crate::record::RecordError;
+use crate::rules::{self, Ends};
+use crate::tables::{CHECKPOINT, POSITION_BYTES, TRIMMED};
+use crate::{Batch, BlockBytes, BlockIter, Blocks, CheckReport, Corruption, Durability, Key, KeyRange, Log, Partition};
+use crate::{Place, Position, Row, RowIter, Rows, STORE_FORMAT, Settings, Store, StoreError, Table, Tables, check};
+
+mod wal;
+
+/// The column family of the log; the tables have their titles.
+const LOG: &str = "log";
+/// RocksDB insists on this one. It stays empty.
+const DEFAULT: &str = "default";
+
+/// Rows of [`Table::Meta`] that hold what is fixed when the store is made.
+const FORMAT: &str = ".format";
+const DURABILITY: &str = ".durability";
+const PARTITIONS: &str = ".partitions";
+const PLACING: &str = ".placing";
+
+/// Above this, memtables are written out by [`Store::settle`]: recovering them would take longer,
+/// about 45 ms a MB.
+const SETTLE_BYTES: u64 = 1 << 20;
+
+/// How to open a store. What is `None` is as the store has it; a new store gets the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RocksOptions {
+    /// When a commit is durable; by default [`Durability::Sync`].
+    pub durability: Option<Durability>,
+    /// How many partitions; by default one.
+    pub partitions: Option<u16>,
+    /// The name of the hash that places composites; by default the empty one.
+    pub placing: Option<String>,
+    /// How many bytes of files are kept in memory; by default 64 MiB.
+    pub cache_bytes: Option<usize>,
+}
+
+/// A store in a folder.
+pub struct RocksStore {
+    db: DB,
+    settings: Settings,
+    partitions: Vec<PartitionEnds>,
+    access: Access,
+    /// A write failed: what is in the log is unknown until it is opened anew.
+    stopped: AtomicBool,
+}
+
+enum Access {
+    /// This process runs the store.
+    Run { _lock: FolderLock },
+    /// Another may; this one has seen the store as it was on opening.
+    Read,
+}
+
+/// How far a log reaches, in numbers of blocks.
+struct PartitionEnds {
+    writer: Mutex<()>,
+    first: AtomicU64,
+    end: AtomicU64,
+    flushed: AtomicU64,
+}
+
+impl PartitionEnds {
+    fn new(Ends { first, end, flushed }: Ends) -> PartitionEnds {
+        PartitionEnds {
+            writer: Mutex::new(()),
+            first: AtomicU64::new(first.block),
+            end: AtomicU64::new(end.block),
+            flushed: AtomicU64::new(flushed.block),
+        }
+    }
+
+    fn load(&self) -> Ends {
+        // The watermark first: it is never ahead of an end that is read later.
+        let flushed = Position::block(self.flushed.load(Ordering::Acquire));
+        let first = Position::block(self.first.load(Ordering::Acquire));
+        Ends { first, end: Position::block(self.end.load(Ordering::Acquire)), flushed }
+    }
+}
+
+impl fmt::Debug for RocksStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RocksStore").field("folder", &self.db.path()).field("settings", &self.settings).finish()
+    }
+}
+
+impl RocksStore {
+    /// Opens the store in `folder` to run it, making both if they are not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] when another process runs it, [`StoreError::NewerFormat`],
+    /// [`StoreError::Setting`] when it was made with other settings than those asked for,
+    /// [`StoreError::NotAStore`], [`StoreError::Corrupt`]: see `spec/record.md`, section 6.
+    pub fn open(folder: &Path, asked: &RocksOptions) -> Result<RocksStore, StoreError> {
+        if asked.durability == Some(Durability::Memory) {
+            return Err(StoreError::Setting {
+                name: "durability",
+                stored: "async or sync".to_owned(),
+                asked: Durability::Memory.to_string(),
+            });
+        }
+        let lock = folder::lock(folder)?;
+        let path = folder::engine(folder);
+        let is_new = !folder::has_store(folder);
+        if !is_new {
+            refuse_unknown_families(&path)?;
+            wal::refuse_damaged_end(&path)?;
+        }
+        let mut options = database_options();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        let db = DB::open_cf_descriptors(&options, &path, families(asked.cache_bytes))
+            .map_err(|error| open_error(folder, error))?;
+        let settings = match read_settings(&db)? {
+            Some(settings) => settings,
+            None => make_settings(&db, asked)?,
+        };
+        Self::with(db, settings, asked, Access::Run { _lock: lock })
+    }
+
+    /// Opens the store in `folder` as it is now, beside a process that may be running it.
+    ///
+    /// What is committed later is not seen: open it again. [`Log::end`] says how far it sees.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], and as [`open`](Self::open), but never [`StoreError::Locked`].
+    pub fn open_read_only(folder: &Path) -> Result<RocksStore, StoreError> {
+        if !folder::has_store(folder) {
+            return Err(StoreError::Missing { folder: folder.to_owned() });
+        }
+        let path = folder::engine(folder);
+        refuse_unknown_families(&path)?;
+        wal::refuse_damaged_end(&path)?;
+        // The process that runs the store may delete a file between its name being read and its
+        // being opened. Then the names have changed too, and it goes well the next time.
+        let mut attempt = 1;
+        let db = loop {
+            match DB::open_cf_descriptors_read_only(&read_only_options(), &path, families(None), false) {
+                Ok(db) => break db,
+                Err(error) if attempt == 5 => return Err(open_error(folder, error)),
+                Err(_) => thread::sleep(Duration::from_millis(20 * attempt)),
+            }
+            attempt += 1;
+        };
+        let Some(settings) = read_settings(&db)? else {
+            return Err(StoreError::Missing { folder: folder.to_owned() });
+        };
+        Self::with(db, settings, &RocksOptions::default(), Access::Read)
+    }
+
+    fn with(db: DB, settings: Settings, asked: &RocksOptions, access: Access) -> Result<RocksStore, StoreError> {
+        let Settings { durability, partitions, placing } = &settings;
+        refuse_other("durability", durability, asked.durability.as_ref())?;
+        refuse_other("partitions", partitions, asked.partitions.as_ref())?;
+        refuse_other("placing", placing, asked.placing.as_ref())?;
+        let ends = (0..*partitions)
+            .map(|number| Ok(PartitionEnds::new(find_ends(&db, Partition(number))?)))
+            .collect::<Result<_, StoreError>>()?;
+        Ok(RocksStore { db, settings, partitions: ends, access, stopped: AtomicBool::new(false) })
+    }
+
+    fn partition(&self, partition: Partition) -> Result<&PartitionEnds, StoreError> {
+        rules::check_partition(partition, self.settings.partitions)?;
+        Ok(&self.partitions[usize::from(partition.0)])
+    }
+
+    fn write_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        match self.access {
+            Access::Run { .. } => {}
+            Access::Read => return Err(StoreError::ReadOnly),
+        }
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(StoreError::Stopped);
+        }
+        self.db.write_opt(batch, &WriteOptions::default()).map_err(|error| {
+            self.stopped.store(true, Ordering::Release);
+            engine_error(Place::Folder, error)
+        })
+    }
+
+    fn add_rows(&self, batch: &mut WriteBatch, rows: &Rows) -> Result<(), StoreError> {
+        for (table, key, row) in rows.stored() {
+            let family = family(&self.db, table.title())?;
+            match row {
+                Some(row) if table.is_positioned() => batch.put_cf(family, key, row),
+                Some(row) => batch.put_cf(family, key, &row[POSITION_BYTES..]),
+                None => batch.delete_cf(family, key),
+            }
+        }
+        Ok(())
+    }
+
+    fn row<'r>(table: Table, key: &[u8], row: &'r [u8]) -> Result<(Position, &'r [u8]), StoreError> {
+        if !table.is_positioned() {
+            return Ok((Position::START, row));
+        }
+        match row.split_first_chunk() {
+            Some((position, bytes)) => Ok((Position::from_bytes(*position), bytes)),
+            None => Err(StoreError::Corrupt {
+                at: Place::Row { table, key: key.to_vec() },
+                reason: Corruption::Row("the row has no position"),
+            }),
+        }
+    }
+}
+
+impl Log for RocksStore {
+    fn append(&self, partition: Partition, expected: Position, blocks: &Blocks) -> Result<Position, StoreError> {
+        rules::check_blocks(partition, blocks);
+        self.commit(expected, Batch { blocks, rows: &Rows::new() })
+    }
+
+    fn read(&self, partition: Partition, from: Position) -> Result<BlockIter<'_>, StoreError> {
+        let ends = self.partition(partition)?.load();
+        ends.check_read(partition, from)?;
+        if from.block >= ends.end.block {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(log_key(partition, from.block));
+        options.set_iterate_upper_bound(log_key(partition, ends.end.block));
+        // Each block is read once: it should not push rows out of the cache.
+        options.fill_cache(false);
+        let mut blocks = self.db.raw_iterator_cf_opt(family(&self.db, LOG)?, options);
+        blocks.seek_to_first();
+        let mut next = Some(from.block);
+        Ok(Box::new(std::iter::from_fn(move || {
+            let number = next.filter(|&number| number < ends.end.block)?;
+            let block = read_block(&blocks, partition, number);
+            next = block.is_ok().then_some(number + 1);
+            blocks_forward(&mut blocks);
+            Some(block)
+        })))
+    }
+
+    fn block(&self, partition: Partition, number: u64) -> Result<Option<BlockBytes>, StoreError> {
+        let ends = self.partition(partition)?.load();
+        ends.check_read(partition, Position::block(number))?;
+        if number >= ends.end.block {
+            return Ok(None);
+        }
+        let place = Place::Log { partition, position: Position::block(number) };
+        match self.db.get_pinned_cf(family(&self.db, LOG)?, log_key(partition, number)) {
+            Ok(Some(bytes)) => verify_block(&bytes, partition, number).map(Some),
+            Ok(None) => Err(StoreError::Corrupt { at: place, reason: Corruption::Gap }),
+            Err(error) => Err(engine_error(place, error)),
+        }
+    }
+
+    fn trim(&self, partition: Partition, to: Position) -> Result<(), StoreError> {
+        let ends = self.partition(partition)?;
+        let _writer = ends.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = ends.load();
+        let Some(first) = before.trimmed(to) else { return Ok(()) };
+        let log = family(&self.db, LOG)?;
+        let (from, to) = (log_key(partition, before.first.block), log_key(partition, first.block));
+        let mut batch = WriteBatch::default();
+        let mut key = Key::new();
+        let meta = family(&self.db, Table::Meta.title())?;
+        batch.put_cf(meta, key.named(partition, TRIMMED).bytes(), first.to_bytes());
+        batch.delete_range_cf(log, from, to);
+        self.write_batch(batch)?;
+        ends.first.store(first.block, Ordering::Release);
+        // Whole files of nothing else can go at once; what this leaves, merging takes. That they may
+        // be missing must be on the disk before they are.
+        self.db.flush_wal(true).map_err(|error| engine_error(Place::Folder, error))?;
+        self.db.delete_file_in_range_cf(log, from, to).map_err(|error| engine_error(Place::Folder, error))
+    }
+
+    fn first(&self, partition: Partition) -> Result<Position, StoreError> {
+        Ok(self.partition(partition)?.load().first)
+    }
+
+    fn end(&self, partition: Partition) -> Result<Position, StoreError> {
+        Ok(self.partition(partition)?.load().end)
+    }
+
+    fn flushed(&self, partition: Partition) -> Result<Position, StoreError> {
+        Ok(self.partition(partition)?.load().flushed)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        match self.access {
+            Access::Run { .. } => {}
+            Access::Read => return Err(StoreError::ReadOnly),
+        }
+        if self.stopped.load(Ordering::Acquire) {
+            return Err(StoreError::Stopped);
+        }
+        match self.settings.durability {
+            Durability::Memory | Durability::Async => return Ok(()),
+            Durability::Sync => {}
+        }
+        // What is committed meanwhile may be flushed too, but is not promised.
+        let ends: Vec<u64> = self.partitions.iter().map(|ends| ends.end.load(Ordering::Acquire)).collect();
+        self.db.flush_wal(true).map_err(|error| {
+            self.stopped.store(true, Ordering::Release);
+            engine_error(Place::Folder, error)
+        })?;
+        for (partition, end) in self.partitions.iter().zip(ends) {
+            partition.flushed.fetch_max(end, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+}
+
+impl Tables for RocksStore {
+    fn get_into(&self, table: Table, key: &Key, bytes: &mut Vec<u8>) -> Result<Option<Position>, StoreError> {
+        bytes.clear();
+        let found = self
+            .db
+            .get_pinned_cf(family(&self.db, table.title())?, key.bytes())
+            .map_err(|error| engine_error(Place::Row { table, key: key.bytes().to_vec() }, error))?;
+        let Some(row) = found else { return Ok(None) };
+        let (position, row) = Self::row(table, key.bytes(), &row)?;
+        bytes.extend_from_slice(row);
+        Ok(Some(position))
+    }
+
+    fn multi_get(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+        let family = family(&self.db, table.title())?;
+        let rows = self.db.batched_multi_get_cf(family, keys.iter().map(Key::bytes), keys.is_sorted());
+        keys.iter()
+            .zip(rows)
+            .map(|(key, row)| {
+                let row = row.map_err(|error| engine_error(Place::Row { table, key: key.bytes().to_vec() }, error))?;
+                let Some(row) = row else { return Ok(None) };
+                let (position, bytes) = Self::row(table, key.bytes(), &row)?;
+                Ok(Some(Row { position, bytes: bytes.to_vec() }))
+            })
+            .collect()
+    }
+
+    fn scan(&self, table: Table, range: &KeyRange) -> Result<RowIter<'_>, StoreError> {
+        if range.from >= range.to {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(range.from.bytes());
+        options.set_iterate_upper_bound(range.to.bytes());
+        let mut rows = self.db.raw_iterator_cf_opt(family(&self.db, table.title())?, options);
+        rows.seek_to_first();
+        let mut ended = false;
+        Ok(Box::new(std::iter::from_fn(move || {
+            if ended {
+                return None;
+            }
+            let Some((key, row)) = rows.item() else {
+                ended = true;
+                return rows.status().err().map(|error| Err(engine_error(Place::Table(table), error)));
+            };
+            let item = Self::row(table, key, row)
+                .map(|(position, bytes)| (Key::from_bytes(key), Row { position, bytes: bytes.to_vec() }));
+            rows.next();
+            Some(item)
+        })))
+    }
+
+    fn write(&self, rows: &Rows) -> Result<(), StoreError> {
+        rules::check_rows(rows, self.settings.partitions, |partition| {
+            self.partitions[usize::from(partition.0)].load().end
+        })?;
+        let mut batch = WriteBatch::default();
+        self.add_rows(&mut batch, rows)?;
+        self.write_batch(batch)
+    }
+}
+
+impl Store for RocksStore {
+    fn commit(&self, expected: Position, Batch { blocks, rows }: Batch<'_>) -> Result<Position, StoreError> {
+        let partition = blocks.partition();
+        let ends = self.partition(partition)?;
+        let _writer = ends.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = ends.load().check_append(expected, blocks)?;
+        rules::check_rows(rows, self.settings.partitions, |other| {
+            if other == partition { end } else { self.partitions[usize::from(other.0)].load().end }
+        })?;
+        let mut batch = WriteBatch::with_capacity_bytes(blocks.bytes_len() + blocks.len() * 16 + 64);
+        let log = family(&self.db, LOG)?;
+        for (number, bytes) in blocks.iter() {
+            batch.put_cf(log, log_key(partition, number), bytes);
+        }
+        self.add_rows(&mut batch, rows)?;
+        self.write_batch(batch)?;
+        ends.end.store(end.block, Ordering::Release);
+        match self.settings.durability {
+            Durability::Memory | Durability::Async => ends.flushed.store(end.block, Ordering::Release),
+            Durability::Sync => {}
+        }
+        Ok(end)
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    fn checkpoint(&self, partition: Partition) -> Result<Position, StoreError> {
+        let first = self.first(partition)?;
+        let row = self.get(Table::Meta, Key::new().named(partition, CHECKPOINT))?;
+        rules::checkpoint_of(partition, row.as_ref().map(|row| row.bytes.as_slice()), first)
+    }
+
+    fn check(&self) -> Result<CheckReport, StoreError> {
+        check::check(self)
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        match self.access {
+            Access::Run { .. } => {}
+            Access::Read => return Ok(()),
+        }
+        let families = family_names().map(|name| family(&self.db, name)).collect::<Result<Vec<_>, _>>()?;
+        let mut bytes = 0;
+        for family in &families {
+            let size = self.db.property_int_value_cf(family, rocksdb::properties::CUR_SIZE_ACTIVE_MEM_TABLE);
+            bytes += size.map_err(|error| engine_error(Place::Folder, error))?.unwrap_or(0);
+        }
+        if bytes < SETTLE_BYTES {
+            return Ok(());
+        }
+        self.db.flush_cfs_opt(&families, &FlushOptions::default()).map_err(|error| engine_error(Place::Folder, error))
+    }
+}
+
+/// Partition and block number, highest byte first: keys of one log lie side by side and ascend.
+fn log_key(partition: Partition, block: u64) -> [u8; 8] {
+    ((u64::from(partition.0) << 48) | block).to_be_bytes()
+}
+
+fn family<'d>(db: &'d DB, name: &str) -> Result<&'d ColumnFamily, StoreError> {
+    db.cf_handle(name).ok_or_else(|| StoreError::Corrupt {
+        at: Place::Folder,
+        reason: Corruption::Engine(format!("there is no column family `{name}`")),
+    })
+}
+
+fn family_names() -> impl Iterator<Item = &'static str> {
+    [LOG].into_iter().chain(Table::ALL.iter().map(|table| table.title()))
+}
+
+fn blocks_forward(blocks: &mut DBRawIterator<'_>) {
+    if blocks.valid() {
+        blocks.next();
+    }
+}
+
+/// The block under the iterator, which must be `number`.
+fn read_block(blocks: &DBRawIterator<'_>, partition: Partition, number: u64) -> Result<BlockBytes, StoreError> {
+    let place = Place::Log { partition, position: Position::block(number) };
+    match blocks.item() {
+        Some((key, bytes)) if key == log_key(partition, number) => verify_block(bytes, partition, number),
+        Some(_) => Err(StoreError::Corrupt { at: place, reason: Corruption::Gap }),
+        None => match blocks.status() {
+            Ok(()) => Err(StoreError::Corrupt { at: place, reason: Corruption::Gap }),
+            Err(error) => Err(engine_error(place, error)),
+        },
+    }
+}
+
+fn verify_block(bytes: &[u8], partition: Partition, number: u64) -> Result<BlockBytes, StoreError> {
+    let at = Place::Log { partition, position: Position::block(number) };
+    match BlockBytes::new(Arc::from(bytes)) {
+        Ok(block) if block.partition() == partition && block.number() == number => Ok(block),
+        Ok(block) => {
+            let reason = Corruption::Misplaced { partition: block.partition(), number: block.number() };
+            Err(StoreError::Corrupt { at, reason })
+        }
+        Err(RecordError::Version { found }) if found > FORMAT_VERSION => {
+            Err(StoreError::NewerFormat { found: u32::from(found), known: u32::from(FORMAT_VERSION) })
+        }
+        Err(error) => Err(StoreError::Corrupt { at, reason: Corruption::Bytes(error) }),
+    }
+}
+
+/// Looks where a log starts and ends, without reading it.
+fn find_ends(db: &DB, partition: Partition) -> Result<Ends, StoreError> {
+    let meta = |name: &str| {
+        let mut key = Key::new();
+        let key = key.named(partition, name);
+        db.get_cf(family(db, Table::Meta.title())?, key.bytes())
+            .map_err(|error| engine_error(Place::Row { table: Table::Meta, key: key.bytes().to_vec() }, error))
+    };
+    let first = rules::trimmed_of(partition, meta(TRIMMED)?.as_deref())?;
+    let mut blocks = db.raw_iterator_cf(family(db, LOG)?);
+    let number = |blocks: &DBRawIterator<'_>| {
+        let place = Place::Log { partition, position: first };
+        blocks.status().map_err(|error| engine_error(place.clone(), error))?;
+        let Some(key) = blocks.key() else { return Ok(None) };
+        let key = key.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Corrupt {
+            at: place,
+            reason: Corruption::Engine("a key of the log has not eight bytes".to_owned()),
+        })?;
+        Ok::<_, StoreError>((key >> 48 == u64::from(partition.0)).then_some(key & Position::BLOCK_MAX))
+    };
+    blocks.seek(log_key(partition, 0));
+    let first_number = number(&blocks)?;
+    blocks.seek_for_prev(log_key(partition, Position::BLOCK_MAX));
+    let last_number = number(&blocks)?;
+    let end = match (first_number, last_number) {
+        (Some(found), Some(last)) if found == first.block => Position::block(last + 1),
+        (None, None) => first,
+        (Some(_), _) | (_, Some(_)) => {
+            return Err(StoreError::Corrupt { at: Place::Log { partition, position: first }, reason: Corruption::Gap });
+        }
+    };
+    let checkpoint = rules::checkpoint_of(partition, meta(CHECKPOINT)?.as_deref(), first)?;
+    if checkpoint > end {
+        return Err(StoreError::Corrupt {
+            at: Place::Log { partition, position: end },
+            reason: Corruption::EndsBefore { checkpoint },
+        });
+    }
+    // RocksDB writes what it recovers to files, flushed, before it opens: all of it is durable. A
+    // reader beside the running process counts what it sees.
+    Ok(Ends { first, end, flushed: end })
+}
+
+fn refuse_other<T: PartialEq + ToString>(name: &'static str, stored: &T, asked: Option<&T>) -> Result<(), StoreError> {
+    match asked {
+        Some(asked) if asked != stored => {
+            Err(StoreError::Setting { name, stored: stored.to_string(), asked: asked.to_string() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A newer version may have families that this one does not know; RocksDB would only say that.
+fn refuse_unknown_families(path: &Path) -> Result<(), StoreError> {
+    let found = DB::list_cf(&Options::default(), path).map_err(|error| engine_error(Place::Folder, error))?;
+    let Some(unknown) = found.iter().find(|name| *name != DEFAULT && !family_names().any(|known| known == *name))
+    else {
+        return Ok(());
+    };
+    let meta = [DEFAULT, Table::Meta.title()];
+    let db = DB::open_cf_for_read_only(&read_only_options(), path, meta, false)
+        .map_err(|error| engine_error(Place::Folder, error))?;
+    read_settings(&db)?;
+    let reason = Corruption::Engine(format!("there is an unknown column family `{unknown}`"));
+    Err(StoreError::Corrupt { at: Place::Folder, reason })
+}
+
+/// What was fixed when the store was made; `None` if its making was cut short.
+fn read_settings(db: &DB) -> Result<Option<Settings>, StoreError> {
+    let meta = family(db, Table::Meta.title())?;
+    let get = |name: &str| {
+        let mut key = Key::new();
+        let key = key.named(Partition::SHARED, name);
+        let place = Place::Row { table: Table::Meta, key: key.bytes().to_vec() };
+        db.get_cf(meta, key.bytes()).map(|row| (row, place.clone())).map_err(|error| engine_error(place, error))
+    };
+    let damage = |at: Place| StoreError::Corrupt { at, reason: Corruption::Row("a setting is not what one can be") };
+    let (format, format_place) = get(FORMAT)?;
+    let Some(format) = format else { return Ok(None) };
+    let found = format.as_slice().try_into().map(u32::from_be_bytes).map_err(|_| damage(format_place.clone()))?;
+    if found > STORE_FORMAT {
+        return Err(StoreError::NewerFormat { found, known: STORE_FORMAT });
+    }
+    if found == 0 {
+        return Err(damage(format_place));
+    }
+    let (durability, place) = get(DURABILITY)?;
+    let durability = text(durability).and_then(|name| Durability::from_name(&name)).ok_or_else(|| damage(place))?;
+    let (partitions, place) = get(PARTITIONS)?;
+    let partitions = partitions
+        .and_then(|bytes| bytes.as_slice().try_into().ok())
+        .map(u16::from_be_bytes)
+        .filter(|count| (1..u16::MAX).contains(count))
+        .ok_or_else(|| damage(place))?;
+    let (placing, place) = get(PLACING)?;
+    let placing = text(placing).ok_or_else(|| damage(place))?;
+    Ok(Some(Settings { durability, partitions, placing }))
+}
+
+fn text(row: Option<Vec<u8>>) -> Option<String> {
+    String::from_utf8(row?).ok()
+}
+
+/// Writes the settings of a new store; before that it is none.
+fn make_settings(db: &DB, asked: &RocksOptions) -> Result<Settings, StoreError> {
+    let settings = Settings {
+        durability: asked.durability.unwrap_or(Durability::Sync),
+        partitions: asked.partitions.unwrap_or(1),
+        placing: asked.placing.clone().unwrap_or_default(),
+    };
+    assert!((1..u16::MAX).contains(&settings.partitions), "a store has 1 to 65,534 partitions");
+    let mut log = db.raw_iterator_cf(family(db, LOG)?);
+    log.seek_to_first();
+    if log.valid() {
+        let reason = Corruption::Engine("the log has blocks, but the settings of the store are lost".to_owned());
+        return Err(StoreError::Corrupt { at: Place::Folder, reason });
+    }
+    let meta = family(db, Table::Meta.title())?;
+    let mut batch = WriteBatch::default();
+    let mut key = Key::new();
+    batch.put_cf(meta, key.named(Partition::SHARED, FORMAT).bytes(), STORE_FORMAT.to_be_bytes());
+    batch.put_cf(meta, key.named(Partition::SHARED, DURABILITY).bytes(), settings.durability.name());
+    batch.put_cf(meta, key.named(Partition::SHARED, PARTITIONS).bytes(), settings.partitions.to_be_bytes());
+    batch.put_cf(meta, key.named(Partition::SHARED, PLACING).bytes(), &settings.placing);
+    let mut options = WriteOptions::default();
+    options.set_sync(true);
+    db.write_opt(batch, &options).map_err(|error| engine_error(Place::Folder, error))?;
+    Ok(settings)
+}
+
+/// Options of the whole database.
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_enable_pipelined_write(true);
+    // Bounds what a recovery has to read: about 45 ms a MB.
+    options.set_max_total_wal_size(128 << 20);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_log_level(LogLevel::Warn);
+    options.set_max_log_file_size(1 << 20);
+    options.set_keep_log_file_num(2);
+    options
+}
+
+/// The same for a reader, which leaves no file behind.
+fn read_only_options() -> Options {
+    let mut options = database_options();
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
+    options
+}
+
+fn families(cache_bytes: Option<usize>) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(cache_bytes.unwrap_or(64 << 20));
+    family_names()
+        .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &cache)))
+        .chain([ColumnFamilyDescriptor::new(DEFAULT, Options::default())])
+        .collect()
+}
+
+fn family_options(name: &str, cache: &Cache) -> Options {
+    let mut files = BlockBasedOptions::default();
+    files.set_block_cache(cache);
+    if name == LOG {
+        // A block of the log is read as a whole; nobody asks for one that is not there.
+        files.set_block_size(16 << 10);
+    } else {
+        files.set_bloom_filter(10.0, false);
+        files.set_data_block_index_type(DataBlockIndexType::BinaryAndHash);
+    }
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&files);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(64 << 20);
+    if name != LOG {
+        // The wrapper has no method for interpolation, and a string sets all or forgets the filter. A
+        // build of RocksDB without it is as right, and slower.
+        let interpolation = "block_based_table_factory={filter_policy=bloomfilter:10:false;\
+                             index_block_search_type=kInterpolation}";
+        if let Ok(better) = options.get_options_from_string(interpolation) {
+            return better;
+        }
+    }
+    options
+}
+
+/// What RocksDB says on opening, as what it means.
+fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {
+    let message = error.as_ref();
+    if error.kind() == ErrorKind::IOError && message.contains("lock") {
+        return StoreError::Locked { folder: folder.to_owned(), process: None };
+    }
+    // A file that its own list names is not there.
+    if error.kind() == ErrorKind::IOError && message.contains("No such file") {
+        return StoreError::Corrupt { at: Place::Folder, reason: Corruption::Engine(error.into_string()) };
+    }
+    engine_error(Place::Folder, error)
+}
+
+fn engine_error(at: Place, error: rocksdb::Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotSupported | ErrorKind::NotFound => {
+            StoreError::Corrupt { at, reason: Corruption::Engine(error.into_string()) }
+        }
+        ErrorKind::IOError
+        | ErrorKind::MergeInProgress
+        | ErrorKind::Incomplete
+        | ErrorKind::ShutdownInProgress
+        | ErrorKind::TimedOut
+        | ErrorKind::Aborted
+        | ErrorKind::Busy
+        | ErrorKind::Expired
+        | ErrorKind::TryAgain
+        | ErrorKind::CompactionTooLarge
+        | ErrorKind::ColumnFamilyDropped
+        | ErrorKind::Unknown => StoreError::Io(io::Error::other(error.into_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests;
