@@ -22,6 +22,7 @@ pub mod link;
 pub mod number;
 pub mod primitive;
 pub mod primitives;
+pub mod profile;
 #[allow(unsafe_code, reason = "the slow half of the interpreter")]
 pub mod send;
 pub mod symbol;

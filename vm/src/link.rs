@@ -12,39 +12,38 @@
 //! Invariant: a method is linked for one class, and runs only with a `self` whose class descends from
 //! it, so its offsets are right.
 
-use std::cell::Cell;
+mod code;
+mod constant;
+mod shape;
+
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-use twintalk_bytecode::codec;
+use rustc_hash::{FxHashMap, FxHashSet};
 use twintalk_bytecode::image::*;
 use twintalk_bytecode::op::Op;
-use twintalk_bytecode::operand::{self, Count, Reg};
+use twintalk_bytecode::operand::{self, Reg};
 
 use crate::class::{
-    Cache, Class, ClassId, ClassKind, Layout, LinkedCode, LinkedMethod, LinkedSite, Mark, Origin, Slot, Target,
-    TimerDefinition,
+    Cache, ClassId, ClassKind, Layout, LinkedMethod, LinkedSite, Mark, Origin, Target, TimerDefinition,
 };
-use crate::fault::{ExceptionKind, Fault};
-use crate::heap;
-use crate::primitive;
+use crate::fault::Fault;
 use crate::symbol::Symbol;
-use crate::value::{Kind, Value};
-use crate::vm::{LoadedImage, Vm, WellKnown, stub};
-use crate::world::World;
+use crate::value::Value;
+use crate::vm::{LoadedImage, Vm};
 
 /// How many ancestors a prototype may have.
 const DEPTH_MAX: usize = 256;
 /// How many slots an object may have.
 const SLOTS_MAX: usize = 4096;
-/// How many slots all classes may have together, and how many words all linked codes.
-const TOTAL_MAX: usize = 32 << 20;
+/// How many traits a prototype may have, theirs included.
+const TRAITS_MAX: usize = 256;
+/// How many slots all classes of a link may have together, counting them for each descendant.
+const SLOTS_TOTAL_MAX: usize = 1 << 20;
+/// How many words all linked codes may take, counting traits for each use.
+const WORDS_TOTAL_MAX: usize = 32 << 20;
 /// Rows that an operand of two bytes can point at.
 const ROWS_MAX: usize = 1 << 16;
-/// What the value of one constant may cost.
-const CONSTANT_FUEL: i64 = 10_000_000;
 
 /// Why verified images do not fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,7 +171,7 @@ struct Part<'a> {
 }
 
 /// What a method is linked for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Context {
     /// Where `super` starts above, and whose slots `self` has.
     class: ClassId,
@@ -182,10 +181,11 @@ struct Context {
 }
 
 /// What a name of a slot means.
+#[derive(Clone, Copy)]
 enum Bound {
-    Slot(usize),
-    Shared(usize),
-    Constant(u32),
+    Slot(u16),
+    Shared(u16),
+    Constant(u16),
 }
 
 struct Linker<'a, 'v> {
@@ -197,7 +197,13 @@ struct Linker<'a, 'v> {
     definitions: Vec<Definition<'a>>,
     /// The text of all traits, those linked before included.
     traits: FxHashMap<ClassId, Part<'a>>,
+    /// What names of slots mean.
+    bindings: FxHashMap<(Context, Symbol), Option<Bound>>,
+    /// The prototypes that use a trait.
+    users: FxHashMap<ClassId, Vec<ClassId>>,
+    /// Constants in their order: owner, name, number, and what answers the value.
     constants: Vec<(ClassId, Symbol, u32, Option<NonNull<LinkedMethod>>)>,
+    constants_seen: FxHashSet<(ClassId, Symbol)>,
     /// Classes that have new methods from extensions of traits or prototypes linked before.
     extended: bool,
     total_slots: usize,
@@ -240,7 +246,10 @@ impl Vm {
             literals: FxHashMap::default(),
             definitions: Vec::new(),
             traits: FxHashMap::default(),
+            bindings: FxHashMap::default(),
+            users: FxHashMap::default(),
             constants: Vec::new(),
+            constants_seen: FxHashSet::default(),
             extended: false,
             total_slots: 0,
         };
@@ -295,13 +304,13 @@ impl<'a> Linker<'a, '_> {
             }
             for &name in &image.variables {
                 let name = self.vm.symbols.intern(image.name(name));
-                if !self.vm.variable_names.contains(&name) {
-                    self.vm.variable_names.push(name);
+                if !self.vm.variable_rows.contains_key(&name) {
+                    if self.vm.variables.len() >= ROWS_MAX {
+                        return Err(LinkError::TooLarge { what: "program variables" });
+                    }
+                    self.vm.variable_rows.insert(name, self.vm.variables.len() as u16);
                     self.vm.variables.push(Value::NIL);
                 }
-            }
-            if self.vm.variables.len() > ROWS_MAX {
-                return Err(LinkError::TooLarge { what: "program variables" });
             }
         }
         let definitions = std::mem::take(&mut self.definitions);
@@ -345,306 +354,6 @@ impl<'a> Linker<'a, '_> {
                 .then(|| Rc::new(image.clone())),
         });
         self.vm.globals.push(FxHashMap::default());
-    }
-
-    // ---- classes ----
-
-    fn sought(&mut self, number: usize, name: &str, user: &str) -> Result<ClassId, LinkError> {
-        let symbol = self.vm.symbols.intern(name);
-        self.vm
-            .find_global(number, symbol)
-            .ok_or_else(|| LinkError::UnknownPrototype { name: name.to_owned(), user: user.to_owned() })
-    }
-
-    fn define(&mut self, number: usize, image: &'a Image, prototype: &'a Prototype) -> Result<(), LinkError> {
-        let name_text = image.name(prototype.name);
-        let name = self.vm.symbols.intern(name_text);
-        let is_root = number == 0 && name_text == "Object" && prototype.parent.is_none();
-        let parent = match prototype.parent {
-            Some(parent) => Some(self.sought(number, image.name(parent), name_text)?),
-            None if is_root => None,
-            None => {
-                let default = if prototype.kind == PrototypeKind::Twin { "Twin" } else { "Object" };
-                Some(self.sought(number, default, name_text)?)
-            }
-        };
-        let wrong =
-            |of: &str, wanted| LinkError::WrongKind { prototype: name_text.to_owned(), of: of.to_owned(), wanted };
-        let parent_kind = parent.map_or(ClassKind::Object, |parent| self.vm.class(parent).kind);
-        let is_twin_root = number == 0 && name_text == "Twin";
-        let kind = match (prototype.kind, parent_kind) {
-            (PrototypeKind::Trait, _) => ClassKind::Trait,
-            (PrototypeKind::Object | PrototypeKind::Twin, ClassKind::Twin) => ClassKind::Twin,
-            (PrototypeKind::Object | PrototypeKind::Twin, ClassKind::Object) if is_twin_root => ClassKind::Twin,
-            (PrototypeKind::Object, ClassKind::Object) => ClassKind::Object,
-            (PrototypeKind::Twin, ClassKind::Object) => {
-                let of = parent.map_or("nil", |parent| self.vm.symbols.name(self.vm.class(parent).name));
-                return Err(wrong(of, "a twin"));
-            }
-            (PrototypeKind::Object | PrototypeKind::Twin, ClassKind::Trait | ClassKind::Prototype) => {
-                let of = parent.map_or("nil", |parent| self.vm.symbols.name(self.vm.class(parent).name));
-                return Err(wrong(of, "no trait: traits are added with +"));
-            }
-        };
-
-        // Traits, each followed by its own; the first mention counts.
-        let mut traits: Vec<ClassId> = Vec::new();
-        let mut add = |vm: &Vm, class: ClassId| {
-            for id in std::iter::once(class).chain(vm.class(class).traits.iter().copied()) {
-                if !traits.contains(&id) {
-                    traits.push(id);
-                }
-            }
-        };
-        for &used in &prototype.traits {
-            let class = self.sought(number, image.name(used), name_text)?;
-            if self.vm.class(class).kind != ClassKind::Trait {
-                return Err(wrong(image.name(used), "a trait"));
-            }
-            add(self.vm, class);
-        }
-        if kind == ClassKind::Trait && parent_kind == ClassKind::Trait {
-            add(self.vm, parent.expect("a trait is the parent"));
-        }
-        if traits.len() > DEPTH_MAX {
-            return Err(LinkError::TooLarge { what: "traits of one prototype" });
-        }
-
-        let class = ClassId(self.vm.classes.len() as u32);
-        let side = ClassId(class.0 + 1);
-        if class.0 > 1 << 22 {
-            return Err(LinkError::TooLarge { what: "prototypes" });
-        }
-        let own = Part { image, number, prototype };
-        if kind == ClassKind::Trait {
-            self.traits.insert(class, own);
-        }
-        let mut parts = vec![own];
-        for used in &traits {
-            parts.push(self.traits[used]);
-        }
-
-        let layout = match (number, name_text) {
-            (0, "Array") => Layout::Elements,
-            (0, "String" | "ByteArray" | "LargeInteger" | "Float") => Layout::Bytes,
-            (0, "Nil" | "True" | "False" | "Integer" | "Character" | "Symbol" | "Block" | "Cell") => Layout::None,
-            _ => parent.map_or(Layout::Slots, |parent| self.vm.class(parent).layout),
-        };
-        // Children of a layout of their own keep it; all others of the kernel's start anew.
-        let layout = if number == 0 && name_text == "ScaledDecimal" { Layout::Slots } else { layout };
-
-        let side_parent = match parent {
-            Some(parent) => Some(self.vm.class(parent).counterpart),
-            // The root's side class descends from `Prototype`, which is not defined yet.
-            None => None,
-        };
-        let depth = parent.map_or(0, |parent| self.depth(parent) + 1);
-        if depth > DEPTH_MAX {
-            return Err(LinkError::TooLarge { what: "ancestors of one prototype" });
-        }
-        let parent_slots = parent.map_or(Vec::new(), |parent| self.vm.class(parent).slots.clone());
-        let side_parent_slots =
-            parent.map_or(Vec::new(), |parent| self.vm.class(self.vm.class(parent).counterpart).slots.clone());
-        self.add_class(name, kind, layout, parent, side, number, traits.clone(), parent_slots, prototype);
-        self.add_class(
-            name,
-            ClassKind::Prototype,
-            Layout::None,
-            side_parent,
-            class,
-            number,
-            traits,
-            side_parent_slots,
-            prototype,
-        );
-        if is_twin_root {
-            let path = self.vm.symbols.intern("");
-            self.push_slot(class, path, number, Arc::default())?;
-        }
-        for (nth, part) in parts.iter().enumerate() {
-            self.define_slots(*part, class, &part.prototype.instance.slots, nth == 0, kind == ClassKind::Trait)?;
-            self.define_slots(*part, side, &part.prototype.side.slots, nth == 0, false)?;
-        }
-        let has_slots = !self.vm.class(class).slots.is_empty();
-        if has_slots && (layout != Layout::Slots || is_root || (number == 0 && name_text == "Prototype")) {
-            return Err(LinkError::SlotsNotAllowed { prototype: name_text.to_owned() });
-        }
-        let slot_count = if number == 0 && name_text == "Cell" { 1 } else { self.vm.class(class).slots.len() };
-        self.vm.heap.set_slot_count(class, slot_count as u32);
-        let side_slots = self.vm.class(side).slots.len();
-        self.vm.heap.set_slot_count(side, side_slots as u32);
-        let object = self.vm.heap.permanent_slots(side, &vec![Value::NIL; side_slots]);
-        self.vm.classes[class.0 as usize].prototype = object;
-        self.vm.classes[side.0 as usize].prototype = object;
-        if side_slots > 0 {
-            self.vm.shared.push(object);
-        }
-        self.vm.globals[number].insert(name, class);
-        self.definitions.push(Definition { image, number, class, parts });
-        Ok(())
-    }
-
-    fn depth(&self, class: ClassId) -> usize {
-        std::iter::successors(Some(class), |&class| self.vm.class(class).parent).take(DEPTH_MAX + 1).count()
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "called twice, in one place")]
-    fn add_class(
-        &mut self,
-        name: Symbol,
-        kind: ClassKind,
-        layout: Layout,
-        parent: Option<ClassId>,
-        counterpart: ClassId,
-        number: usize,
-        traits: Vec<ClassId>,
-        slots: Vec<Slot>,
-        prototype: &Prototype,
-    ) {
-        self.total_slots += slots.len();
-        self.vm.classes.push(Class {
-            name,
-            kind,
-            layout,
-            parent,
-            prototype: Value::NIL,
-            counterpart,
-            image: number as u16,
-            traits,
-            initialiser: None,
-            slots,
-            constants: FxHashMap::default(),
-            methods: FxHashMap::default(),
-            events: Vec::new(),
-            timers: Vec::new(),
-            invariants: Vec::new(),
-            version: prototype.version,
-            migrations: Vec::new(),
-            comment: prototype.comment.clone(),
-        });
-    }
-
-    /// Adds the slots and constants of one part. What a trait brings and the class has is shared.
-    fn define_slots(
-        &mut self,
-        part: Part<'a>,
-        class: ClassId,
-        slots: &'a [SlotDefinition],
-        own: bool,
-        of_trait: bool,
-    ) -> Result<(), LinkError> {
-        for slot in slots {
-            let name_text = part.image.name(slot.name);
-            let name = self.vm.symbols.intern(name_text);
-            if self.bind(class, name).is_some() {
-                if own {
-                    let prototype = self.vm.symbols.name(self.vm.class(class).name).to_owned();
-                    return Err(LinkError::SlotClash { prototype, slot: name_text.to_owned() });
-                }
-                continue;
-            }
-            if of_trait {
-                // The trait itself has no objects; its users get its slots.
-                continue;
-            }
-            if slot.constant {
-                let number = self.vm.constants.len();
-                if number >= ROWS_MAX {
-                    return Err(LinkError::TooLarge { what: "constants" });
-                }
-                self.vm.constants.push(Value::NIL);
-                self.vm.classes[class.0 as usize].constants.insert(name, number as u32);
-            } else {
-                self.push_slot(class, name, part.number, Arc::new(slot.annotation.clone()))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn push_slot(
-        &mut self,
-        class: ClassId,
-        name: Symbol,
-        image: usize,
-        annotation: Arc<Annotation>,
-    ) -> Result<(), LinkError> {
-        self.total_slots += 1;
-        let slots = &mut self.vm.classes[class.0 as usize].slots;
-        slots.push(Slot {
-            name,
-            initialiser: None,
-            image: image as u16,
-            annotation,
-            type_class: None,
-            min: None,
-            max: None,
-        });
-        if slots.len() > SLOTS_MAX || self.total_slots > TOTAL_MAX {
-            return Err(LinkError::TooLarge { what: "slots" });
-        }
-        Ok(())
-    }
-
-    /// What a name means to objects of a class.
-    fn bind(&self, class: ClassId, name: Symbol) -> Option<Bound> {
-        let shape = self.vm.class(class);
-        if let Some(slot) = shape.slot_index(name) {
-            return Some(if shape.kind == ClassKind::Prototype { Bound::Shared(slot) } else { Bound::Slot(slot) });
-        }
-        let mut at = Some(class);
-        while let Some(class) = at {
-            let shape = self.vm.class(class);
-            if let Some(&number) = shape.constants.get(&name) {
-                return Some(Bound::Constant(number));
-            }
-            at = shape.parent;
-        }
-        None
-    }
-
-    /// Finds the classes that the VM itself uses, and checks that they are as it needs them.
-    fn resolve_kernel(&mut self) -> Result<(), LinkError> {
-        let find = |vm: &Vm, name: &str| vm.symbols.find(name).and_then(|name| vm.globals[0].get(&name)).copied();
-        let lacks = |name: &str| LinkError::KernelLacks(name.to_owned());
-        let vm = &mut *self.vm;
-        vm.known = WellKnown::resolve(|name| find(vm, name)).map_err(lacks)?;
-        vm.exception_classes = Vec::with_capacity(ExceptionKind::ALL.len());
-        for kind in ExceptionKind::ALL {
-            let class = find(vm, kind.name()).ok_or_else(|| lacks(kind.name()))?;
-            vm.exception_classes.push(class);
-            if !vm.inherits(class, vm.known.exception) {
-                return Err(LinkError::KernelShape { prototype: kind.name().to_owned(), needs: "to be an Exception" });
-            }
-        }
-        let known = vm.known;
-        let root_side = vm.class(known.object).counterpart;
-        vm.classes[root_side.0 as usize].parent = Some(known.prototype);
-        let immediates =
-            [known.integer, known.float, known.nil, known.true_, known.false_, known.character, known.symbol];
-        for (index, class) in immediates.into_iter().enumerate() {
-            vm.immediate_classes[index] = class.0;
-        }
-        let needs: [(ClassId, usize, &'static str); 5] = [
-            (known.message, 2, "the slots selector and arguments"),
-            (known.exception, 1, "a slot messageText, its first"),
-            (known.exception_set, 1, "a slot members, its first"),
-            (known.reference, 2, "the slots path and kind"),
-            (known.scaled_decimal, 2, "the slots unscaled and scale"),
-        ];
-        for (class, slots, needs) in needs {
-            if vm.class(class).slots.len() < slots {
-                let prototype = vm.symbols.name(vm.class(class).name).to_owned();
-                return Err(LinkError::KernelShape { prototype, needs });
-            }
-        }
-        let parents = [(known.prototype, known.object), (known.twin, known.object)];
-        for (class, parent) in parents {
-            if !vm.inherits(class, parent) {
-                let prototype = vm.symbols.name(vm.class(class).name).to_owned();
-                return Err(LinkError::KernelShape { prototype, needs: "to descend from Object" });
-            }
-        }
-        Ok(())
     }
 
     // ---- methods ----
@@ -721,7 +430,7 @@ impl<'a> Linker<'a, '_> {
             let name = self.vm.symbols.intern(part.image.name(slot.name));
             if slot.constant {
                 let Some(&number) = self.vm.class(class).constants.get(&name) else { continue };
-                if self.constants.iter().any(|&(owner, constant, _, _)| owner == class && constant == name) {
+                if !self.constants_seen.insert((class, name)) {
                     continue;
                 }
                 let initialiser = match slot.initialiser {
@@ -760,17 +469,8 @@ impl<'a> Linker<'a, '_> {
         let class = self.sought(number, name, "an extension")?;
         self.extended = true;
         let is_trait = self.vm.class(class).kind == ClassKind::Trait;
-        let users: Vec<ClassId> = if is_trait {
-            let ids = (0..self.vm.classes.len() as u32).map(ClassId);
-            ids.filter(|&id| self.vm.class(id).traits.contains(&class)).collect()
-        } else {
-            vec![class]
-        };
+        let users = if is_trait { self.users_of(class) } else { vec![class] };
         for user in users {
-            let of_side = self.vm.class(user).kind == ClassKind::Prototype;
-            if of_side || self.vm.class(user).kind == ClassKind::Trait {
-                continue;
-            }
             for &id in &extension.methods {
                 let selector = self.vm.symbols.intern(image.name(image.method(id).selector));
                 if is_trait && self.vm.class(user).methods.contains_key(&selector) {
@@ -791,266 +491,18 @@ impl<'a> Linker<'a, '_> {
         Ok(())
     }
 
-    fn method_name(&self, class: ClassId, selector: Symbol) -> String {
-        let shape = self.vm.class(class);
-        let side = if shape.kind == ClassKind::Prototype { " class" } else { "" };
-        format!("{}{side}>>{}", self.vm.symbols.name(shape.name), self.vm.symbols.name(selector))
-    }
-
-    /// Links a method for a class. `prefix` comes before the selector in the name of a primitive.
-    fn method(
-        &mut self,
-        number: usize,
-        image: &'a Image,
-        id: MethodId,
-        context: Context,
-        prefix: &str,
-    ) -> Result<NonNull<LinkedMethod>, LinkError> {
-        let method = image.method(id);
-        let selector_text = image.name(method.selector);
-        let selector = self.vm.symbols.intern(selector_text);
-        let mut linked = LinkedMethod {
-            selector,
-            class: context.class,
-            flags: method.flags,
-            argument_count: method.argument_count,
-            codes: Vec::new(),
-            primitive: None,
-            origin: Origin { image: number as u16, method: id.0 },
-            mark: Mark::None,
-        };
-        self.vm.linked_words += 64;
-        match &method.body {
-            Body::Primitive => {
-                linked.primitive = primitive::find(&format!("{prefix}{selector_text}"));
-                let missing = linked.primitive.is_none();
-                let linked = self.vm.methods.add(linked);
-                if missing {
-                    let ops = [Op::Stub { kind: Count(stub::MISSING) }, Op::Answer { value: Reg(0) }];
-                    let registers = u32::from(method.argument_count) + 1;
-                    let code = self.made_code(linked, &ops, Vec::new(), registers, method.argument_count);
-                    self.vm.methods.set_codes(linked, vec![code]);
-                }
-                Ok(linked)
-            }
-            Body::Code(codes) => {
-                let linked = self.vm.methods.add(linked);
-                let mut result = Vec::with_capacity(codes.len());
-                for (index, code) in codes.iter().enumerate() {
-                    result.push(self.code(number, image, id, index, code, linked, context)?);
-                }
-                self.vm.methods.set_codes(linked, result);
-                Ok(linked)
-            }
-        }
-    }
-
-    /// A code that linking makes.
-    fn made_code(
-        &mut self,
-        method: NonNull<LinkedMethod>,
-        ops: &[Op],
-        sites: Vec<LinkedSite>,
-        registers: u32,
-        argument_count: u8,
-    ) -> LinkedCode {
-        let mut words = Vec::new();
-        ops.iter().for_each(|op| op.encode(&mut words));
-        self.vm.linked_words += words.len() + 16 * sites.len() + 32;
-        LinkedCode {
-            words: words.into(),
-            literals: Box::new([]),
-            caches: sites.iter().map(|_| Cell::new(Cache::EMPTY)).collect(),
-            sites: sites.into(),
-            register_count: registers,
-            argument_count,
-            captures: Box::new([]),
-            method,
-            index: 0,
-            source_map: Box::new([]),
-        }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "called in one place")]
-    fn code(
-        &mut self,
-        number: usize,
-        image: &'a Image,
-        id: MethodId,
-        index: usize,
-        code: &'a Code,
-        method: NonNull<LinkedMethod>,
-        context: Context,
-    ) -> Result<LinkedCode, LinkError> {
-        self.vm.linked_words += code.words.len() + code.literals.len() + 16 * code.sites.len() + 32;
-        if self.vm.linked_words > TOTAL_MAX {
-            return Err(LinkError::TooLarge { what: "instructions, counting traits for each use" });
-        }
-        let mut literals = match self.literals.get(&(number, id.0, index)) {
-            Some(literals) => literals.clone(),
-            None => {
-                let literals: Vec<Value> = code.literals.iter().map(|literal| self.literal(image, literal)).collect();
-                self.literals.insert((number, id.0, index), literals.clone());
-                literals
-            }
-        };
-        let selector = self.vm.symbols.intern(image.name(image.method(id).selector));
-        let mut slots = Vec::with_capacity(code.slots.len());
-        for &slot in &code.slots {
-            let name = self.vm.symbols.intern(image.name(slot));
-            let bound = self.bind(context.class, name).or_else(|| match self.bind(context.constants, name) {
-                Some(Bound::Constant(number)) => Some(Bound::Constant(number)),
-                Some(Bound::Slot(_) | Bound::Shared(_)) | None => None,
-            });
-            slots.push(bound.ok_or_else(|| LinkError::UnknownSlot {
-                method: self.method_name(context.class, selector),
-                slot: image.name(slot).to_owned(),
-            })?);
-        }
-        let mut words = Vec::with_capacity(code.words.len());
-        let mut at = 0;
-        while at < code.words.len() {
-            let op = codec::decode_at(&code.words, at).expect("callers verify images before they link them");
-            let op = self.bind_op(number, image, op, &slots, &mut literals).map_err(|error| match error {
-                LinkError::ConstantAssigned { constant: slot, .. } => LinkError::ConstantAssigned {
-                    method: self.method_name(context.class, selector),
-                    constant: match slot.parse::<usize>() {
-                        Ok(row) => image.name(code.slots[row]).to_owned(),
-                        Err(_) => slot,
-                    },
-                },
-                other => other,
-            })?;
-            at += op.opcode().words();
-            op.encode(&mut words);
-        }
-        let sites: Box<[LinkedSite]> = code
-            .sites
-            .iter()
-            .map(|site| LinkedSite {
-                selector: self.vm.symbols.intern(image.name(site.selector)),
-                argument_count: site.argument_count,
-                to_self: site.to_self,
-            })
-            .collect();
-        Ok(LinkedCode {
-            words: words.into(),
-            literals: literals.into(),
-            caches: sites.iter().map(|_| Cell::new(Cache::EMPTY)).collect(),
-            sites,
-            register_count: u32::from(code.register_count),
-            argument_count: code.argument_count,
-            captures: code.captures.clone().into(),
-            method,
-            index: index as u32,
-            source_map: code.source_map.clone().into(),
-        })
-    }
-
-    /// An instruction with its operands bound; it keeps its length.
-    fn bind_op(
-        &mut self,
-        number: usize,
-        image: &Image,
-        op: Op,
-        slots: &[Bound],
-        literals: &mut Vec<Value>,
-    ) -> Result<Op, LinkError> {
-        let mut literal = |value: Value| match literals.iter().position(|&known| known == value) {
-            Some(row) => Ok(operand::Literal(row as u16)),
-            None if literals.len() < ROWS_MAX => {
-                literals.push(value);
-                Ok(operand::Literal((literals.len() - 1) as u16))
-            }
-            None => Err(LinkError::TooLarge { what: "literals in one code" }),
-        };
-        Ok(match op {
-            Op::LoadSlot { dst, slot } => match slots[usize::from(slot.0)] {
-                Bound::Slot(offset) => Op::LoadSlot { dst, slot: operand::Slot(offset as u16) },
-                Bound::Shared(offset) => Op::LoadShared { dst, slot: operand::Slot(offset as u16) },
-                Bound::Constant(number) => Op::LoadConstant { dst, constant: operand::Literal(number as u16) },
-            },
-            Op::StoreSlot { src, slot } => match slots[usize::from(slot.0)] {
-                Bound::Slot(offset) => Op::StoreSlot { src, slot: operand::Slot(offset as u16) },
-                Bound::Shared(offset) => Op::StoreShared { src, slot: operand::Slot(offset as u16) },
-                Bound::Constant(_) => {
-                    return Err(LinkError::ConstantAssigned { method: String::new(), constant: slot.0.to_string() });
-                }
-            },
-            Op::LoadGlobal { dst, global } => {
-                let name = self.vm.symbols.intern(image.name(image.globals[usize::from(global.0)]));
-                match self.vm.find_global(number, name) {
-                    Some(class) => {
-                        let prototype = self.vm.class(class).prototype;
-                        Op::LoadLiteral { dst, literal: literal(prototype)? }
-                    }
-                    None => {
-                        let literal = literal(Value::symbol(name.0))?;
-                        Op::LoadGlobal { dst, global: operand::Global(literal.0) }
+    /// The prototypes that use a trait and have objects.
+    fn users_of(&mut self, used: ClassId) -> Vec<ClassId> {
+        if self.users.is_empty() {
+            for (number, class) in self.vm.classes.iter().enumerate() {
+                if matches!(class.kind, ClassKind::Object | ClassKind::Twin) {
+                    for &used in &class.traits {
+                        self.users.entry(used).or_default().push(ClassId(number as u32));
                     }
                 }
             }
-            Op::LoadVariable { dst, variable } => Op::LoadVariable { dst, variable: self.variable(image, variable) },
-            Op::StoreVariable { src, variable } => Op::StoreVariable { src, variable: self.variable(image, variable) },
-            other => other,
-        })
-    }
-
-    fn variable(&mut self, image: &Image, variable: operand::Variable) -> operand::Variable {
-        let name = self.vm.symbols.intern(image.name(image.variables[usize::from(variable.0)]));
-        let row = self.vm.variable_names.iter().position(|&known| known == name);
-        operand::Variable(row.expect("noted when the image was loaded") as u16)
-    }
-
-    /// A literal as a permanent value.
-    fn literal(&mut self, image: &Image, literal: &Literal) -> Value {
-        match literal {
-            Literal::Nil => Value::NIL,
-            Literal::True => Value::TRUE,
-            Literal::False => Value::FALSE,
-            Literal::Integer(number) => match Value::integer(*number) {
-                Some(value) => value,
-                None => self.large_integer(&num_bigint::BigInt::from(*number)),
-            },
-            Literal::LargeInteger { negative, magnitude } => {
-                let sign = if *negative { num_bigint::Sign::Minus } else { num_bigint::Sign::Plus };
-                self.large_integer(&num_bigint::BigInt::from_bytes_le(sign, magnitude))
-            }
-            Literal::Float(bits) => {
-                let number = f64::from_bits(*bits);
-                match Value::float(number) {
-                    Some(value) => value,
-                    None => self.vm.heap.permanent_bytes(self.vm.known.float, &bits.to_le_bytes(), 0),
-                }
-            }
-            Literal::ScaledDecimal { digits, scale } => {
-                let unscaled: num_bigint::BigInt = digits.parse().expect("verified: decimal digits");
-                let unscaled = match num_traits::ToPrimitive::to_i64(&unscaled).and_then(Value::integer) {
-                    Some(value) => value,
-                    None => self.large_integer(&unscaled),
-                };
-                let class = self.vm.known.scaled_decimal;
-                let mut slots = vec![Value::NIL; self.vm.class(class).slots.len()];
-                slots[0] = unscaled;
-                slots[1] = Value::small(i64::from(*scale));
-                self.vm.heap.permanent_slots(class, &slots)
-            }
-            Literal::Character(character) => Value::character(*character),
-            Literal::String(text) => {
-                let flags = if text.is_ascii() { heap::ASCII } else { 0 };
-                self.vm.heap.permanent_bytes(self.vm.known.string, text.as_bytes(), flags)
-            }
-            Literal::Symbol(name) => Value::symbol(self.vm.symbols.intern(image.name(*name)).0),
-            Literal::Array(items) => {
-                let items: Vec<Value> = items.iter().map(|item| self.literal(image, item)).collect();
-                self.vm.heap.permanent_array(self.vm.known.array, &items)
-            }
-            Literal::Bytes(bytes) => self.vm.heap.permanent_bytes(self.vm.known.byte_array, bytes, 0),
         }
-    }
-
-    fn large_integer(&mut self, number: &num_bigint::BigInt) -> Value {
-        self.vm.heap.permanent_bytes(self.vm.known.large_integer, &number.to_signed_bytes_le(), 0)
+        self.users.get(&used).cloned().unwrap_or_default()
     }
 
     // ---- readers and initialisers ----
@@ -1160,7 +612,7 @@ impl<'a> Linker<'a, '_> {
         let code = self.made_code(method, &ops, sites, 2, 0);
         self.vm.methods.set_codes(method, vec![code]);
         self.vm.classes[class.0 as usize].initialiser = Some(method);
-        if self.vm.linked_words > TOTAL_MAX {
+        if self.vm.linked_words > WORDS_TOTAL_MAX {
             return Err(LinkError::TooLarge { what: "slots with initialisers, counting them for each descendant" });
         }
         Ok(())
@@ -1184,80 +636,5 @@ impl<'a> Linker<'a, '_> {
                 self.vm.classes[definition.class.0 as usize].slots[index].type_class = found;
             }
         }
-    }
-
-    // ---- constants ----
-
-    fn evaluate_constants(&mut self) -> Result<(), LinkError> {
-        for (class, name, number, initialiser) in std::mem::take(&mut self.constants) {
-            let Some(initialiser) = initialiser else { continue };
-            let names = |vm: &Vm| (vm.symbols.name(vm.class(class).name).to_owned(), vm.symbols.name(name).to_owned());
-            let prototype = self.vm.class(class).prototype;
-            let limits = self.vm.limits;
-            self.vm.limits.fuel = limits.fuel.min(CONSTANT_FUEL);
-            let answer = self.vm.run_method(initialiser, &[prototype], &mut Silent);
-            self.vm.limits = limits;
-            let value = answer.map_err(|fault| {
-                let (prototype, constant) = names(self.vm);
-                LinkError::ConstantFault { prototype, constant, fault }
-            })?;
-            let Some(value) = self.vm.make_permanent(value, 0) else {
-                let (prototype, constant) = names(self.vm);
-                return Err(LinkError::ConstantMutable { prototype, constant });
-            };
-            self.vm.constants[number as usize] = value;
-        }
-        Ok(())
-    }
-}
-
-/// Constants print nothing.
-struct Silent;
-
-impl World for Silent {
-    fn print(&mut self, _text: &str) {}
-}
-
-/// How deep the value of a constant may nest.
-const CONSTANT_DEPTH_MAX: usize = 64;
-
-impl Vm {
-    /// A permanent copy of an immutable value; `None` if some part of it can be changed, or is a block.
-    ///
-    /// Objects of plain prototypes count as immutable here if all their slots are: they are frozen.
-    fn make_permanent(&mut self, value: Value, depth: usize) -> Option<Value> {
-        match value.kind() {
-            Kind::Integer(_) | Kind::Float(_) | Kind::Nil | Kind::Boolean(_) | Kind::Character(_) | Kind::Symbol(_) => {
-                return Some(value);
-            }
-            Kind::Pointer => {}
-        }
-        if self.heap.is_permanent(value) {
-            return Some(value);
-        }
-        if depth > CONSTANT_DEPTH_MAX || self.heap.has_flags(value, heap::BLOCK) {
-            return None;
-        }
-        let class = self.heap.class_of_object(value);
-        if self.heap.has_flags(value, heap::RAW) {
-            return self.heap.has_flags(value, heap::IMMUTABLE).then(|| self.heap.make_permanent(value));
-        }
-        if self.heap.has_flags(value, heap::INDEXED) {
-            if !self.heap.has_flags(value, heap::IMMUTABLE) {
-                return None;
-            }
-            let elements: Vec<Value> = self.heap.elements(value).to_vec();
-            let elements = elements
-                .into_iter()
-                .map(|element| self.make_permanent(element, depth + 1))
-                .collect::<Option<Vec<_>>>()?;
-            return Some(self.heap.permanent_array(class, &elements));
-        }
-        if self.class(class).kind != ClassKind::Object || self.is_kind_of(value, self.known.exception) {
-            return None;
-        }
-        let slots: Vec<Value> = (0..self.heap.slot_count(value)).map(|index| self.heap.slot(value, index)).collect();
-        let slots = slots.into_iter().map(|slot| self.make_permanent(slot, depth + 1)).collect::<Option<Vec<_>>>()?;
-        Some(self.heap.permanent_slots(class, &slots))
     }
 }

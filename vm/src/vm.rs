@@ -201,7 +201,8 @@ pub struct Vm {
     pub(crate) intrinsics: Intrinsics,
     pub(crate) constants: Vec<Value>,
     pub(crate) variables: Vec<Value>,
-    pub(crate) variable_names: Vec<Symbol>,
+    /// Program variables by name.
+    pub(crate) variable_rows: FxHashMap<Symbol, u16>,
     /// Prototypes that have slots behind the dashes: roots of a program.
     pub(crate) shared: Vec<Value>,
     pub(crate) methods: Methods,
@@ -344,7 +345,7 @@ impl Vm {
             intrinsics,
             constants: Vec::new(),
             variables: Vec::new(),
-            variable_names: Vec::new(),
+            variable_rows: FxHashMap::default(),
             shared: Vec::new(),
             methods,
             images: Vec::new(),
