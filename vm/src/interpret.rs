@@ -23,7 +23,7 @@ use crate::class::*;
 use crate::fault::ExceptionKind;
 use crate::frame::Frame;
 use crate::heap;
-use crate::primitive::Window;
+use crate::primitive::{Stop, Window};
 use crate::turn::Mode;
 use crate::value::Value;
 use crate::vm::{Run, Vm, immediate_index, stub};
@@ -894,9 +894,44 @@ impl Vm {
         }
     }
 
-    /// The answer of a run that is done.
+    /// Opens a frame like that of [`Vm::begin`] above all that waits on the stack, with `receiver` where the window
+    /// of the method to be run will be; answers where that is.
+    ///
+    /// # Errors
+    /// The fault of too deep a stack.
+    pub(crate) fn begin_above(&mut self, receiver: Value) -> Result<*mut Value, Stop> {
+        let base = live_top(&self.run);
+        let run = &mut self.run;
+        // SAFETY: a frame is only opened below the limit, and there is always room for a window above what is live.
+        unsafe {
+            if run.frame.add(1) >= run.stack.frame_limit {
+                return Err(self.too_deep());
+            }
+            run.stack.reserve(base.add(8));
+            let code = &raw const self.intrinsics.base.as_ref().codes[0];
+            (*run.frame).pc = run.pc;
+            run.frame = run.frame.add(1);
+            *run.frame = Frame {
+                pc: (*code).words.as_ptr(),
+                base,
+                code,
+                answer: base,
+                serial: 0,
+                home_serial: 0,
+                home_index: 0,
+            };
+            run.pc = (*code).words.as_ptr();
+            run.base = base;
+            *base = receiver;
+            run.scratch_top = base.add(1);
+        }
+        Ok(base)
+    }
+
+    /// The answer of a run, or a stretch of one, that is done.
     pub(crate) fn final_answer(&self) -> Value {
-        self.run.stack.read(0)
+        // SAFETY: the stub that ends it publishes the base of the first frame, where the answer was put.
+        unsafe { *self.run.base }
     }
 
     /// Puts the answer of the world where the question wanted it.

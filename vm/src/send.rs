@@ -370,7 +370,7 @@ impl Vm {
     }
 
     /// Inside a query, what this turn has already written is guarded again.
-    fn enter_query(&mut self) {
+    pub(crate) fn enter_query(&mut self) {
         self.run.turn.query = true;
         let written: Vec<Value> = self.heap.written().collect();
         for object in written {
@@ -429,7 +429,7 @@ impl Vm {
         )
     }
 
-    fn too_deep(&mut self) -> Stop {
+    pub(crate) fn too_deep(&mut self) -> Stop {
         self.fault(
             "StackDepth",
             format!("sends are nested too deep: at most {DEPTH_MAX}, fewer where methods are large"),
@@ -561,7 +561,7 @@ impl Vm {
     }
 
     /// A message to a reference: to the twin in hand if it is near, else to the world.
-    fn send_to_reference(
+    pub(crate) fn send_to_reference(
         &mut self,
         window: *mut Value,
         answer: *mut Value,

@@ -14,15 +14,16 @@ use twintalk_bytecode::op::Op;
 use twintalk_bytecode::operand::{Count, Reg, Site};
 
 use crate::class::*;
+use crate::drive::Question;
 use crate::fault::{ExceptionKind, Fault, TraceLine};
 use crate::frame::{Frame, Stack};
 use crate::heap::{self, Heap, Region};
 use crate::primitive::{Stop, Window};
 use crate::send::{Methods, Resend};
+use crate::shape::Shapes;
 use crate::symbol::{Symbol, Symbols};
 use crate::turn::{Mode, TurnState};
 use crate::value::{Kind, Value};
-use crate::world::Question;
 
 /// Classes that the VM itself makes objects of, by the kernel's names.
 macro_rules! well_known {
@@ -70,6 +71,7 @@ well_known! {
     twin = "Twin",
     reference = "TwinReference",
     promise = "Promise",
+    stream = "Stream",
 }
 
 /// Selectors that the VM itself sends or looks for.
@@ -84,6 +86,9 @@ pub struct Selectors {
     pub value_1: Symbol,
     pub initialize: Symbol,
     pub created: Symbol,
+    pub start_up: Symbol,
+    pub fire_timer: Symbol,
+    pub rearm_timer: Symbol,
 }
 
 /// An entry of the table behind all inline caches.
@@ -215,6 +220,10 @@ pub struct Vm {
     pub(crate) shared_initialisers: Vec<(Value, usize, NonNull<LinkedMethod>)>,
     /// What a run may spend.
     pub(crate) limits: Limits,
+    /// What stored objects look like.
+    pub(crate) shapes: Shapes,
+    /// Runs that are not in use; their memory is kept.
+    pub(crate) spare_runs: Vec<Box<Run>>,
     /// What all linked codes take together, in words.
     pub(crate) linked_words: usize,
 }
@@ -331,6 +340,9 @@ impl Vm {
             value_1,
             initialize: symbols.intern("initialize"),
             created: symbols.intern("created"),
+            start_up: symbols.intern("startUp"),
+            fire_timer: symbols.intern("fireTimer:"),
+            rearm_timer: symbols.intern("rearmTimer:"),
         };
         Vm {
             symbols,
@@ -352,6 +364,8 @@ impl Vm {
             globals: Vec::new(),
             shared_initialisers: Vec::new(),
             limits: Limits::default(),
+            shapes: Shapes::default(),
+            spare_runs: Vec::new(),
             linked_words: 0,
         }
     }
