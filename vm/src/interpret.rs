@@ -419,7 +419,7 @@ handler!(cold make_array_slow(pc, base, vm, insn, fp, caches) {
 
 /// Opens a window and goes on in it, unless a limit says no.
 macro_rules! activate {
-    ($pc:expr, $window:expr, $vm:expr, $insn:expr, $fp:expr, $caches:expr, $base:expr, $code:expr, $answer:expr) => {{
+    ($slow:ident, $pc:expr, $window:expr, $vm:expr, $insn:expr, $fp:expr, $caches:expr, $base:expr, $code:expr) => {{
         let code: *const LinkedCode = $code;
         let window: *mut Value = $window;
         let fuel = (*$vm).run.fuel - 1;
@@ -427,14 +427,14 @@ macro_rules! activate {
             || $fp >= (*$vm).run.stack.frame_limit
             || fuel < 0
         {
-            slow!(send_slow, $pc, $base, $vm, $insn, $fp, $caches)
+            slow!($slow, $pc, $base, $vm, $insn, $fp, $caches)
         }
         (*$vm).run.fuel = fuel;
         (*$fp).pc = $pc;
         let fp = $fp.add(1);
         (*fp).base = window;
         (*fp).code = code;
-        (*fp).answer = $answer;
+        (*fp).answer = window;
         (*fp).serial = 0;
         (*fp).home_serial = 0;
         next!((*code).words.as_ptr(), window, $vm, fp, (*code).caches.as_ptr())
@@ -452,7 +452,7 @@ handler!(send(pc, base, vm, insn, fp, caches) {
         slow!(send_slow, pc, base, vm, insn, fp, caches)
     }
     if (*cache).hit == Hit::Code {
-        activate!(pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode, window)
+        activate!(send_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
     }
     slow!(send_other, pc, base, vm, insn, fp, caches)
 });
@@ -464,7 +464,7 @@ handler!(apart send_immediate(pc, base, vm, insn, fp, caches) {
         slow!(send_slow, pc, base, vm, insn, fp, caches)
     }
     if (*cache).hit == Hit::Code {
-        activate!(pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode, window)
+        activate!(send_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
     }
     slow!(send_other, pc, base, vm, insn, fp, caches)
 });
@@ -486,7 +486,7 @@ handler!(apart send_other(pc, base, vm, insn, fp, caches) {
         Hit::TwinCode => {
             let code = cache.target as *const LinkedCode;
             if *window == (*vm).run.turn.current && !(*vm).run.turn.query && !(*code).method.as_ref().flags.query {
-                activate!(pc, window, vm, insn, fp, caches, base, code, window)
+                activate!(send_slow, pc, window, vm, insn, fp, caches, base, code)
             }
             slow!(send_slow, pc, base, vm, insn, fp, caches)
         }
@@ -570,7 +570,20 @@ handler!(cold send_slow(pc, base, vm, insn, fp, caches) {
     })
 });
 
+// Where a send to `super` leads depends on nothing but the site.
 handler!(send_super(pc, base, vm, insn, fp, caches) {
+    let cache = (*caches.add(bx!(insn))).as_ptr();
+    if (*cache).hit == Hit::Code {
+        let window = base.add(a!(insn));
+        activate!(send_super_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
+    }
+    if (*cache).hit == Hit::Primitive {
+        slow!(send_primitive, pc, base, vm, insn, fp, caches)
+    }
+    slow!(send_super_slow, pc, base, vm, insn, fp, caches)
+});
+
+handler!(cold send_super_slow(pc, base, vm, insn, fp, caches) {
     publish!(pc, base, vm, fp, (*vm).send_super(base.add(a!(insn)), bx!(insn)))
 });
 

@@ -514,9 +514,9 @@ impl Vm {
 
     pub(crate) fn send_super(&mut self, window: *mut Value, site: usize) -> Flow {
         // SAFETY: the current frame's code has the site.
-        let (site, method) = unsafe {
+        let (site, cache, method) = unsafe {
             let code = &*(*self.run.frame).code;
-            (code.sites[site], code.method.as_ref())
+            (code.sites[site], &raw const code.caches[site], code.method.as_ref())
         };
         let argument_count = usize::from(site.argument_count);
         // SAFETY: the window holds receiver and arguments.
@@ -525,7 +525,11 @@ impl Vm {
             self.run.stack.reserve(window.add(argument_count + 8));
         }
         let above = self.class(method.class).parent;
-        let step = match above.and_then(|above| self.lookup(above, site.selector)) {
+        let target = above.and_then(|above| self.lookup(above, site.selector));
+        if let (Some(above), Some(target)) = (above, target) {
+            self.learn(cache, above, target, argument_count);
+        }
+        let step = match target {
             Some(Target::Method(method)) => self.invoke(window, window, method, argument_count),
             Some(Target::Getter(slot)) => {
                 // SAFETY: the window holds the receiver, whose class descends from the slot's.

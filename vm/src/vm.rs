@@ -540,7 +540,23 @@ impl Vm {
         Stop::Fault
     }
 
-    /// A new object of `class`, its slots nil.
+    /// The class of the objects that a prototype makes, if they are of this layout.
+    ///
+    /// # Errors
+    /// `ArgumentError`: it is no prototype, or its objects are made in another way.
+    pub fn class_to_make(&mut self, prototype: Value, layout: Layout) -> Result<ClassId, Stop> {
+        let Some(class) = self.class_of_prototype(prototype) else {
+            let text = format!("only prototypes make objects, but this is of {}", self.class_name(prototype));
+            return Err(self.raise(ExceptionKind::ArgumentError, text));
+        };
+        if self.class(class).kind == ClassKind::Object && self.class(class).layout == layout {
+            return Ok(class);
+        }
+        let text = format!("{} makes no objects in this way", self.symbols.name(self.class(class).name));
+        Err(self.raise(ExceptionKind::ArgumentError, text))
+    }
+
+    /// A new object of `class`, its slots nil. The layout of the class is [`Layout::Slots`].
     pub fn allocate(&mut self, class: ClassId) -> Result<Value, Stop> {
         let slots = self.class(class).slots.len();
         match self.heap.allocate_slots(class, slots) {
@@ -585,9 +601,15 @@ impl Vm {
         self.fault("OutOfMemory", "one object is larger than the memory limit of a turn".to_owned())
     }
 
-    /// A shallow copy that can be written to. `holder` says where the object lies on the stack, so
-    /// that it is found again if it moves.
+    /// A shallow copy that can be written to; what never changes is its own copy.
     pub fn copy_object(&mut self, object: Value) -> Result<Value, Stop> {
+        if !object.is_pointer()
+            || self.heap.has_flags(object, heap::BLOCK)
+            || self.class_of_prototype(object).is_some()
+            || [self.known.float, self.known.large_integer].contains(&self.heap.class_of_object(object))
+        {
+            return Ok(object);
+        }
         match self.heap.copy(object) {
             Ok(copy) => Ok(copy),
             Err(heap::Full) => {
