@@ -1,13 +1,33 @@
 //! TwinTalk source text to bytecode image: a pure function, without files, clock or running code.
 #![forbid(unsafe_code)]
 
+mod annotation;
+mod assemble;
 pub mod ast;
+mod define;
 pub mod diagnostic;
+mod emit;
+mod flow;
+mod inline;
 mod lexer;
+mod literals;
+mod loader;
+mod names;
+mod outer;
 pub mod parser;
+mod program;
+mod registers;
+mod resolve;
+mod tree;
+
+use bumpalo::Bump;
+use twintalk_bytecode::Image;
+use twintalk_bytecode::verify::verify;
 
 use diagnostic::Diagnostic;
-use twintalk_bytecode::Image;
+use loader::Files;
+use outer::Outer;
+use program::Program;
 
 /// Where texts come from: the compiler itself opens no files.
 pub trait Sources {
@@ -55,10 +75,62 @@ impl Sources for NoSources {
     }
 }
 
+/// What a compilation may do beyond what the language says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Statements at top level may assign variables that nothing declares, and so declare them: for
+    /// a dialogue, where `x := 3` needs no ceremony.
+    pub declare_unknown_variables: bool,
+}
+
 /// Compiles `roots` and all that they import or name into one image.
 ///
 /// `outer`: images whose definitions and program variables can be named, the kernel first; later
-/// ones hide earlier ones. Empty while the kernel itself is compiled.
-pub fn compile(roots: Vec<SourceText>, _sources: &mut dyn Sources, _outer: &[&Image]) -> Compilation {
-    Compilation { image: None, diagnostics: Vec::new(), files: roots }
+/// ones hide earlier ones. Empty while the kernel itself is compiled. The same input gives the
+/// same image, to the byte.
+pub fn compile(roots: Vec<SourceText>, sources: &mut dyn Sources, outer: &[&Image]) -> Compilation {
+    compile_with(roots, sources, outer, Options::default())
+}
+
+/// As [`compile`], with options.
+pub fn compile_with(
+    roots: Vec<SourceText>,
+    sources: &mut dyn Sources,
+    outer: &[&Image],
+    options: Options,
+) -> Compilation {
+    let arena = Bump::new();
+    let mut diagnostics = Vec::new();
+    let outer = Outer::new(outer);
+    let files = loader::load(&arena, roots, sources, &outer, &mut diagnostics);
+    let mut program = Program::new(&files, &outer, &mut diagnostics);
+    if options.declare_unknown_variables {
+        declare_assigned(&files, &mut program);
+    }
+    let image = define::define(&arena, &files, &program, &mut diagnostics);
+    // Stable, so that what was found first at one place comes first.
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.file, diagnostic.span.start, diagnostic.span.end));
+    let has_errors = diagnostics.iter().any(Diagnostic::is_error);
+    if !has_errors {
+        debug_assert_eq!(verify(&image), Ok(()), "what is compiled passes the verifier");
+    }
+    Compilation { image: (!has_errors).then_some(image), diagnostics, files: files.sources }
+}
+
+/// Declares the variables that statements of the roots assign and that mean nothing else.
+fn declare_assigned<'a>(files: &Files<'a>, program: &mut Program<'a, '_>) {
+    for file in &files.loaded[..files.root_count] {
+        for item in file.tree.items {
+            let ast::Item::Statement(ast::Statement::Expression(mut expression)) = *item else {
+                continue;
+            };
+            while let ast::ExpressionKind::Assign { name, value } = expression.kind {
+                let is_free = program.find(name.text).is_none() && !inline::is_reserved(name.text);
+                if is_free {
+                    program.declare_variable(name.text);
+                }
+                expression = *value;
+            }
+        }
+    }
 }

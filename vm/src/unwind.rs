@@ -222,9 +222,13 @@ impl Vm {
                     {
                         return Some(self.open_handler(window, frame));
                     }
-                    // What waits below a stretch of its own handles nothing of it.
-                    Mark::Base => return None,
-                    Mark::Handler | Mark::None | Mark::Own | Mark::Ensure | Mark::Curtail | Mark::Crossing => {}
+                    Mark::Handler
+                    | Mark::None
+                    | Mark::Own
+                    | Mark::Ensure
+                    | Mark::Curtail
+                    | Mark::Crossing
+                    | Mark::Base => {}
                 }
                 frame = frame.sub(1);
             }

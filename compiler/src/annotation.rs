@@ -1,0 +1,230 @@
+//! What `<...>` says about a slot, and whether its first value agrees.
+
+use twintalk_bytecode::image::Annotation;
+
+use crate::ast::{self, AnnotationPart, ExpressionKind, Literal, Slot, SlotInitial, Span};
+use crate::diagnostic::{Code, Diagnostic};
+use crate::literals;
+use crate::loader::is_capitalised;
+use crate::names::{Names, nearest};
+use crate::program::Program;
+
+/// The units that `keep:` understands, in nanoseconds.
+const DURATIONS: &[(&[&str], i64)] = &[
+    (&["nanosecond", "nanoseconds"], 1),
+    (&["microsecond", "microseconds"], 1_000),
+    (&["millisecond", "milliseconds"], 1_000_000),
+    (&["second", "seconds"], 1_000_000_000),
+    (&["minute", "minutes"], 60 * 1_000_000_000),
+    (&["hour", "hours"], 3_600 * 1_000_000_000),
+    (&["day", "days"], 86_400 * 1_000_000_000),
+    (&["week", "weeks"], 7 * 86_400 * 1_000_000_000),
+];
+
+/// Reads annotations of one file.
+pub(crate) struct AnnotationReader<'r, 'a, 'o> {
+    pub program: &'r Program<'a, 'o>,
+    pub names: &'r mut Names,
+    pub diagnostics: &'r mut Vec<Diagnostic>,
+    pub file: u16,
+    pub text: &'a str,
+}
+
+impl<'a> AnnotationReader<'_, 'a, '_> {
+    fn wrong(&mut self, span: Span, message: impl Into<String>) {
+        self.diagnostics.push(Diagnostic::new(Code::WrongAnnotation, self.file, span, message));
+    }
+
+    /// The annotation of `slot`, and whether its first value agrees with it.
+    pub(crate) fn read(&mut self, slot: &Slot<'a>) -> Annotation {
+        let mut annotation = Annotation::default();
+        let Some(written) = slot.annotation else {
+            return annotation;
+        };
+        let mut type_name = None;
+        let (mut min, mut max) = (None, None);
+        for part in written.parts {
+            match part {
+                AnnotationPart::Name(name) if is_capitalised(name.text) => match type_name {
+                    Some(first) => self.wrong(name.span, format!("a slot has one type, and `{first}` is it already")),
+                    None => {
+                        type_name = Some(name.text);
+                        annotation.type_name = Some(self.names.id(name.text));
+                        self.check_type(name);
+                    }
+                },
+                AnnotationPart::Name(name) => match name.text {
+                    "personal" => self.flag(&mut annotation.personal, name),
+                    "indexed" => self.flag(&mut annotation.indexed, name),
+                    "transient" => self.flag(&mut annotation.transient, name),
+                    _ => self.unit(&mut annotation, name),
+                },
+                AnnotationPart::String(name) => self.unit(&mut annotation, name),
+                AnnotationPart::Number(_, span) => annotation.other.push(self.as_written(*span)),
+                AnnotationPart::Keyword { name, value, unary, span } => match name.text {
+                    "min:" | "max:" => {
+                        let limit = if name.text == "min:" { &mut min } else { &mut max };
+                        if limit.is_some() {
+                            self.wrong(name.span, format!("`{}` twice", name.text));
+                            continue;
+                        }
+                        let (Some(number), None) = (literals::approximate(*value), unary) else {
+                            self.wrong(*span, format!("`{}` takes a number", name.text));
+                            continue;
+                        };
+                        *limit = Some((number, *span));
+                        match literals::literal(*value, self.names) {
+                            Ok(literal) if name.text == "min:" => annotation.min = Some(literal),
+                            Ok(literal) => annotation.max = Some(literal),
+                            Err(reason) => {
+                                let message = format!("this literal has {reason}");
+                                self.diagnostics.push(Diagnostic::new(Code::TooLarge, self.file, *span, message));
+                            }
+                        }
+                    }
+                    "keep:" if annotation.keep_ns.is_some() => self.wrong(name.span, "`keep:` twice"),
+                    "keep:" => match duration_ns(*value, unary.map(|unary| unary.text)) {
+                        Some(keep_ns) => annotation.keep_ns = Some(keep_ns),
+                        None => {
+                            let message = "`keep:` takes a duration";
+                            self.diagnostics.push(
+                                Diagnostic::new(Code::WrongAnnotation, self.file, *span, message)
+                                    .help("write a number and a unit of time: `keep: 30 days`"),
+                            );
+                        }
+                    },
+                    _ => annotation.other.push(self.as_written(name.span.to(*span))),
+                },
+            }
+        }
+        if let (Some((min, _)), Some((max, span))) = (min, max)
+            && min > max
+        {
+            self.wrong(span, "no number is both at least `min:` and at most `max:`");
+        }
+        self.check_initial(slot, type_name, min.map(|(min, _)| min), max.map(|(max, _)| max));
+        annotation
+    }
+
+    fn as_written(&self, span: Span) -> String {
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default().to_owned()
+    }
+
+    fn flag(&mut self, flag: &mut bool, name: &ast::Name<'a>) {
+        if std::mem::replace(flag, true) {
+            self.wrong(name.span, format!("`{}` twice", name.text));
+        }
+    }
+
+    fn unit(&mut self, annotation: &mut Annotation, name: &ast::Name<'a>) {
+        match &annotation.unit {
+            Some(first) => {
+                let message = format!("a slot has one unit, and `{first}` is it already");
+                self.wrong(name.span, message);
+            }
+            None => annotation.unit = Some(name.text.to_owned()),
+        }
+    }
+
+    fn check_type(&mut self, name: &ast::Name<'a>) {
+        // While the kernel itself is compiled in pieces, not all of it need be there.
+        if self.program.outer.is_empty() || self.program.find(name.text).is_some() {
+            return;
+        }
+        let message = format!("there is no prototype `{}` to be the slot's type", name.text);
+        let diagnostic = Diagnostic::new(Code::WrongAnnotation, self.file, name.span, message);
+        self.diagnostics.push(match nearest(name.text, self.program.prototype_names()) {
+            Some(known) => diagnostic.help(format!("did you mean `{known}`?")),
+            None => diagnostic,
+        });
+    }
+
+    /// Compares a first value that is written out with the annotation.
+    fn check_initial(&mut self, slot: &Slot<'a>, type_name: Option<&str>, min: Option<f64>, max: Option<f64>) {
+        let (SlotInitial::Slot(value) | SlotInitial::Constant(value)) = slot.initial else {
+            return;
+        };
+        let literal = match value.kind {
+            ExpressionKind::Literal(literal) => literal,
+            ExpressionKind::Name("true") => Literal::True,
+            ExpressionKind::Name("false") => Literal::False,
+            ExpressionKind::Name(_)
+            | ExpressionKind::Brace(_)
+            | ExpressionKind::Block { .. }
+            | ExpressionKind::Assign { .. }
+            | ExpressionKind::Send { .. }
+            | ExpressionKind::Cascade { .. }
+            | ExpressionKind::Error => return,
+        };
+        let mut wrong = |message: String| {
+            let diagnostic = Diagnostic::new(Code::WrongInitialValue, self.file, value.span, message);
+            let annotation = slot.annotation.map_or(slot.name.span, |annotation| annotation.span);
+            self.diagnostics.push(diagnostic.label(annotation, "what is said of the slot"));
+        };
+        if let Some(type_name) = type_name
+            && is_of_type(literal, type_name) == Some(false)
+        {
+            return wrong(format!("`{}` is to hold a value of {type_name}", slot.name.text));
+        }
+        let Some(number) = literals::approximate(literal) else {
+            if min.is_some() || max.is_some() {
+                wrong(format!("`{}` is to hold a number", slot.name.text));
+            }
+            return;
+        };
+        if min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
+            wrong(format!("the first value of `{}` is outside its own range", slot.name.text));
+        }
+    }
+}
+
+/// Whether a literal is of a type of the kernel; none if that cannot be said here.
+fn is_of_type(literal: Literal<'_>, type_name: &str) -> Option<bool> {
+    let types: &[&str] = match literal {
+        // A slot of floats takes an integer and makes it one.
+        Literal::Integer { .. } => &["Integer", "Number", "Float", "ScaledDecimal"],
+        Literal::Float(_) => &["Float", "Number"],
+        Literal::Scaled { .. } => &["ScaledDecimal", "Number"],
+        Literal::Character(_) => &["Character"],
+        Literal::String(_) => &["String"],
+        Literal::Symbol(_) => &["Symbol", "String"],
+        Literal::Array(_) => &["Array"],
+        Literal::Bytes(_) => &["ByteArray", "Array"],
+        Literal::True | Literal::False => &["Boolean"],
+        Literal::Nil => return None,
+    };
+    let known = [
+        "Integer",
+        "Number",
+        "Float",
+        "ScaledDecimal",
+        "Character",
+        "String",
+        "Symbol",
+        "Array",
+        "ByteArray",
+        "Boolean",
+        "Block",
+        "Duration",
+        "List",
+        "Dictionary",
+        "Set",
+        "Series",
+    ];
+    known.contains(&type_name).then(|| types.contains(&type_name))
+}
+
+/// `30 days` in nanoseconds.
+fn duration_ns(value: Literal<'_>, unit: Option<&str>) -> Option<i64> {
+    let unit = unit?;
+    let (_, unit_ns) = DURATIONS.iter().find(|(names, _)| names.contains(&unit))?;
+    let ns = match literals::small_integer(value) {
+        Some(count) => count.checked_mul(*unit_ns)?,
+        None => {
+            let ns = literals::approximate(value)? * *unit_ns as f64;
+            // Within what an i64 holds, with room to spare.
+            (ns.abs() < 9e18).then_some(ns.round() as i64)?
+        }
+    };
+    (ns > 0).then_some(ns)
+}

@@ -1,0 +1,5 @@
+//! What the compiler makes of programs: instructions, images and diagnostics of meaning.
+
+mod check;
+mod kernel;
+mod listings;
