@@ -246,7 +246,8 @@ pub enum Hit {
     Reference,
 }
 
-/// The cache of a send site: the class it saw last and where that led (Deutsch & Schiffman 1984).
+/// The cache of a send site: the class it saw last and where that led (Deutsch & Schiffman 1984). For a
+/// send to `super`, the class above the method's.
 ///
 /// Behind it stands one table for all sites, so that a site that sees many classes finds most of
 /// them there. `misses` counts how often it had to learn anew: 0 empty, 1 monomorphic, more is

@@ -23,7 +23,7 @@ use crate::class::*;
 use crate::fault::ExceptionKind;
 use crate::frame::Frame;
 use crate::heap;
-use crate::primitive::Window;
+use crate::primitive::{Stop, Window};
 use crate::turn::Mode;
 use crate::value::Value;
 use crate::vm::{Run, Vm, immediate_index, stub};
@@ -419,7 +419,7 @@ handler!(cold make_array_slow(pc, base, vm, insn, fp, caches) {
 
 /// Opens a window and goes on in it, unless a limit says no.
 macro_rules! activate {
-    ($pc:expr, $window:expr, $vm:expr, $insn:expr, $fp:expr, $caches:expr, $base:expr, $code:expr, $answer:expr) => {{
+    ($slow:ident, $pc:expr, $window:expr, $vm:expr, $insn:expr, $fp:expr, $caches:expr, $base:expr, $code:expr) => {{
         let code: *const LinkedCode = $code;
         let window: *mut Value = $window;
         let fuel = (*$vm).run.fuel - 1;
@@ -427,14 +427,14 @@ macro_rules! activate {
             || $fp >= (*$vm).run.stack.frame_limit
             || fuel < 0
         {
-            slow!(send_slow, $pc, $base, $vm, $insn, $fp, $caches)
+            slow!($slow, $pc, $base, $vm, $insn, $fp, $caches)
         }
         (*$vm).run.fuel = fuel;
         (*$fp).pc = $pc;
         let fp = $fp.add(1);
         (*fp).base = window;
         (*fp).code = code;
-        (*fp).answer = $answer;
+        (*fp).answer = window;
         (*fp).serial = 0;
         (*fp).home_serial = 0;
         next!((*code).words.as_ptr(), window, $vm, fp, (*code).caches.as_ptr())
@@ -452,7 +452,7 @@ handler!(send(pc, base, vm, insn, fp, caches) {
         slow!(send_slow, pc, base, vm, insn, fp, caches)
     }
     if (*cache).hit == Hit::Code {
-        activate!(pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode, window)
+        activate!(send_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
     }
     slow!(send_other, pc, base, vm, insn, fp, caches)
 });
@@ -464,7 +464,7 @@ handler!(apart send_immediate(pc, base, vm, insn, fp, caches) {
         slow!(send_slow, pc, base, vm, insn, fp, caches)
     }
     if (*cache).hit == Hit::Code {
-        activate!(pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode, window)
+        activate!(send_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
     }
     slow!(send_other, pc, base, vm, insn, fp, caches)
 });
@@ -486,7 +486,7 @@ handler!(apart send_other(pc, base, vm, insn, fp, caches) {
         Hit::TwinCode => {
             let code = cache.target as *const LinkedCode;
             if *window == (*vm).run.turn.current && !(*vm).run.turn.query && !(*code).method.as_ref().flags.query {
-                activate!(pc, window, vm, insn, fp, caches, base, code, window)
+                activate!(send_slow, pc, window, vm, insn, fp, caches, base, code)
             }
             slow!(send_slow, pc, base, vm, insn, fp, caches)
         }
@@ -570,7 +570,20 @@ handler!(cold send_slow(pc, base, vm, insn, fp, caches) {
     })
 });
 
+// Where a send to `super` leads depends on nothing but the site.
 handler!(send_super(pc, base, vm, insn, fp, caches) {
+    let cache = (*caches.add(bx!(insn))).as_ptr();
+    if (*cache).hit == Hit::Code {
+        let window = base.add(a!(insn));
+        activate!(send_super_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
+    }
+    if (*cache).hit == Hit::Primitive {
+        slow!(send_primitive, pc, base, vm, insn, fp, caches)
+    }
+    slow!(send_super_slow, pc, base, vm, insn, fp, caches)
+});
+
+handler!(cold send_super_slow(pc, base, vm, insn, fp, caches) {
     publish!(pc, base, vm, fp, (*vm).send_super(base.add(a!(insn)), bx!(insn)))
 });
 
@@ -894,9 +907,44 @@ impl Vm {
         }
     }
 
-    /// The answer of a run that is done.
+    /// Opens a frame like that of [`Vm::begin`] above all that waits on the stack, with `receiver` where the window
+    /// of the method to be run will be; answers where that is.
+    ///
+    /// # Errors
+    /// The fault of too deep a stack.
+    pub(crate) fn begin_above(&mut self, receiver: Value) -> Result<*mut Value, Stop> {
+        let base = live_top(&self.run);
+        let run = &mut self.run;
+        // SAFETY: a frame is only opened below the limit, and there is always room for a window above what is live.
+        unsafe {
+            if run.frame.add(1) >= run.stack.frame_limit {
+                return Err(self.too_deep());
+            }
+            run.stack.reserve(base.add(8));
+            let code = &raw const self.intrinsics.base.as_ref().codes[0];
+            (*run.frame).pc = run.pc;
+            run.frame = run.frame.add(1);
+            *run.frame = Frame {
+                pc: (*code).words.as_ptr(),
+                base,
+                code,
+                answer: base,
+                serial: 0,
+                home_serial: 0,
+                home_index: 0,
+            };
+            run.pc = (*code).words.as_ptr();
+            run.base = base;
+            *base = receiver;
+            run.scratch_top = base.add(1);
+        }
+        Ok(base)
+    }
+
+    /// The answer of a run, or a stretch of one, that is done.
     pub(crate) fn final_answer(&self) -> Value {
-        self.run.stack.read(0)
+        // SAFETY: the stub that ends it publishes the base of the first frame, where the answer was put.
+        unsafe { *self.run.base }
     }
 
     /// Puts the answer of the world where the question wanted it.

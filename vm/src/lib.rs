@@ -7,10 +7,12 @@
 //! Nothing here opens a file, reads a clock or starts a thread. Callers verify images before they link
 //! them; linked code cannot leave its memory, and what it spends is limited by fuel, memory and depth.
 #![deny(unsafe_code)]
-// Interim: what turns need of the rest is used once turn.rs is the real one.
-#![allow(dead_code)]
 
+mod carry;
 pub mod class;
+pub mod codec;
+mod commit;
+mod drive;
 pub mod fault;
 #[allow(unsafe_code, reason = "windows and frames are reached by pointer")]
 pub mod frame;
@@ -23,9 +25,12 @@ pub mod number;
 pub mod primitive;
 pub mod primitives;
 pub mod profile;
+pub mod reference;
 #[allow(unsafe_code, reason = "the slow half of the interpreter")]
 pub mod send;
+pub mod shape;
 pub mod symbol;
+pub mod tree;
 pub mod turn;
 #[allow(unsafe_code, reason = "the slow half of the interpreter")]
 pub mod unwind;
@@ -36,7 +41,9 @@ pub mod world;
 pub use class::{Class, ClassId, ClassKind};
 pub use fault::{ExceptionKind, Fault};
 pub use link::LinkError;
+pub use shape::{Shape, Shapes};
 pub use symbol::Symbol;
+pub use tree::Tree;
 pub use value::{Kind, Value};
 pub use vm::{Limits, Vm};
-pub use world::World;
+pub use world::{Answer, FarAnswer, FarQuery, ProgramWorld, World};

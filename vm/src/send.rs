@@ -370,7 +370,7 @@ impl Vm {
     }
 
     /// Inside a query, what this turn has already written is guarded again.
-    fn enter_query(&mut self) {
+    pub(crate) fn enter_query(&mut self) {
         self.run.turn.query = true;
         let written: Vec<Value> = self.heap.written().collect();
         for object in written {
@@ -429,7 +429,7 @@ impl Vm {
         )
     }
 
-    fn too_deep(&mut self) -> Stop {
+    pub(crate) fn too_deep(&mut self) -> Stop {
         self.fault(
             "StackDepth",
             format!("sends are nested too deep: at most {DEPTH_MAX}, fewer where methods are large"),
@@ -514,9 +514,9 @@ impl Vm {
 
     pub(crate) fn send_super(&mut self, window: *mut Value, site: usize) -> Flow {
         // SAFETY: the current frame's code has the site.
-        let (site, method) = unsafe {
+        let (site, cache, method) = unsafe {
             let code = &*(*self.run.frame).code;
-            (code.sites[site], code.method.as_ref())
+            (code.sites[site], &raw const code.caches[site], code.method.as_ref())
         };
         let argument_count = usize::from(site.argument_count);
         // SAFETY: the window holds receiver and arguments.
@@ -525,7 +525,11 @@ impl Vm {
             self.run.stack.reserve(window.add(argument_count + 8));
         }
         let above = self.class(method.class).parent;
-        let step = match above.and_then(|above| self.lookup(above, site.selector)) {
+        let target = above.and_then(|above| self.lookup(above, site.selector));
+        if let (Some(above), Some(target)) = (above, target) {
+            self.learn(cache, above, target, argument_count);
+        }
+        let step = match target {
             Some(Target::Method(method)) => self.invoke(window, window, method, argument_count),
             Some(Target::Getter(slot)) => {
                 // SAFETY: the window holds the receiver, whose class descends from the slot's.
@@ -561,7 +565,7 @@ impl Vm {
     }
 
     /// A message to a reference: to the twin in hand if it is near, else to the world.
-    fn send_to_reference(
+    pub(crate) fn send_to_reference(
         &mut self,
         window: *mut Value,
         answer: *mut Value,

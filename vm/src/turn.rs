@@ -1,195 +1,644 @@
-//! What a run may read and spend, and what it leaves.
+//! What a turn may read and spend, what it leaves, and the loop that drives it.
 //!
-//! Interim: programs run to their end ([`Vm::run_main`], [`Vm::send`]); twins, far sends and references
-//! are refused with an exception.
+//! A turn runs one message to one composite to its end. It reads the message, the twins of its
+//! composite, the time and the seed it was given, and what [`World`] answers. It leaves
+//! [`Effects`], or nothing but a [`Fault`]. All its objects lie in one region that is dropped
+//! afterwards, so a turn that failed has nothing to undo.
+//!
+//! Twins of the composite are loaded when they are first sent something; until then they are only
+//! references. Each loaded twin has a range of numbers for its objects within the turn, so the
+//! header of an old object says which twin it belongs to.
+//!
+//! After the message has been answered, every changed or new twin is checked: the types and ranges
+//! of its slots, then its invariants, which run as queries. Only then are the effects written out.
 
-use std::ptr::NonNull;
+use rustc_hash::FxHashMap;
 
-use crate::class::{LinkedMethod, Target};
-use crate::fault::{ExceptionKind, Fault};
-use crate::interpret::{Exit, Flow};
-use crate::primitive::{Stop, Window};
-use crate::symbol::{Symbol, argument_count};
+use crate::class::{ClassId, Target};
+use crate::drive::{Asked, End};
+use crate::fault::Fault;
+use crate::primitive::Stop;
+use crate::symbol::Symbol;
 use crate::value::Value;
-use crate::vm::{Limits, Vm};
-use crate::world::{Question, World};
+use crate::vm::{Limits, Run, Vm};
+use crate::world::{Answer, FarAnswer, World};
 
-/// What kind of run it is.
+/// What a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A program, outside all composites.
+    /// The statements of a program, outside all composites.
     Program,
-    /// A turn of a composite.
+    /// A turn, or a query that runs beside turns.
     Turn,
-    /// A query of a composite.
-    Query,
 }
 
-/// What the run in hand reads and does.
-pub struct TurnState {
-    /// What kind of run it is.
-    pub mode: Mode,
-    /// The twin whose method runs; nil in a program.
-    pub current: Value,
-    /// Whether a query runs.
+/// What is to be done in a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'a> {
+    /// A message to the twin.
+    Message {
+        /// The selector.
+        selector: &'a str,
+        /// The arguments, as the codec writes them.
+        arguments: &'a [u8],
+    },
+    /// The twin is made.
+    Make {
+        /// Its prototype.
+        prototype: &'a str,
+        /// Whether it may be there already, if it is of that prototype.
+        ensure: bool,
+    },
+    /// A timer that repeats is set again, after its turn failed.
+    Rearm {
+        /// Its name.
+        name: &'a str,
+    },
+    /// A timer of the twin is due.
+    Timer {
+        /// Its name.
+        name: &'a str,
+        /// When it was due, in nanoseconds since 1970 UTC.
+        due_ns: i64,
+    },
+}
+
+/// All that a turn is a function of, but for what it asks.
+#[derive(Clone, Copy, Debug)]
+pub struct TurnInput<'a> {
+    /// The twin that the message is for.
+    pub path: &'a str,
+    /// What is to be done.
+    pub action: Action<'a>,
+    /// Whether it must be a query: nothing changes, and a method that is none is the fault `FarSend`.
     pub query: bool,
+    /// The number of the turn within its composite.
+    pub turn: u64,
+    /// The time of the turn, in nanoseconds since 1970 UTC.
+    pub now_ns: i64,
+    /// What its random numbers start from.
+    pub seed: u64,
+    /// What far queries were answered when it ran before.
+    pub answers: &'a [FarAnswer],
+    /// What it may spend.
+    pub limits: Limits,
+}
+
+/// A turn that ended, and what it is a function of beside its input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TurnEnd {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What its far queries were answered, in order.
+    pub answers: Vec<FarAnswer>,
+    /// Whether it took random numbers.
+    pub used_random: bool,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is done.
+    Done {
+        /// The reply, as the codec writes it.
+        reply: Vec<u8>,
+        /// What it changed.
+        effects: Effects,
+    },
+    /// It faulted; nothing of it remains.
+    Failed(Fault),
+    /// The world does not know yet what it asked; run it again when it does.
+    Needs,
+}
+
+/// What a turn leaves.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Effects {
+    /// Twins made, changed or removed, in the order in which the turn first met them.
+    pub twins: Vec<TwinEffect>,
+    /// Far sends, in order.
+    pub far_sends: Vec<FarSend>,
+    /// Events, in order.
+    pub events: Vec<Event>,
+    /// Timers set and cancelled, in order.
+    pub timers: Vec<TimerEffect>,
+    /// What it printed.
+    pub output: String,
+}
+
+/// What became of one twin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TwinEffect {
+    /// The twin.
+    pub path: String,
+    /// What became of it.
+    pub change: TwinChange,
+}
+
+/// What became of one twin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TwinChange {
+    /// It is new: this is all of it.
+    Image(Vec<u8>),
+    /// It was there, and was carried over to a changed definition: this is all of it.
+    Carried(Vec<u8>),
+    /// It changed.
+    Delta {
+        /// What changed.
+        delta: Vec<u8>,
+        /// All of it, as it is now.
+        image: Vec<u8>,
+    },
+    /// It is gone.
+    Removed,
+}
+
+/// A message to be handled in a later turn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarSend {
+    /// The twin that sent it.
+    pub sender: String,
+    /// Whom it is for.
+    pub path: String,
+    /// The selector; of [`MAKE`] and [`ENSURE`] the arguments are one symbol, the prototype.
+    pub selector: String,
+    /// The arguments.
+    pub arguments: Vec<u8>,
+    /// The number of its promise within the composite.
+    pub promise: u64,
+}
+
+/// The selector under which the making of a twin travels.
+pub const MAKE: &str = "<new:>";
+/// The same for `ensure:`.
+pub const ENSURE: &str = "<ensure:>";
+
+/// Something a twin emitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The twin.
+    pub path: String,
+    /// The event's selector.
+    pub selector: String,
+    /// Its values.
+    pub arguments: Vec<u8>,
+}
+
+/// A timer set or cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerEffect {
+    /// The twin.
+    pub path: String,
+    /// The timer's name.
+    pub name: String,
+    /// When it is due; `None`: it is cancelled.
+    pub due_ns: Option<i64>,
+}
+
+/// Where a twin of this turn comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Birth {
+    /// It was at rest.
+    Loaded,
+    /// It was at rest with another shape than its prototype has now.
+    Carried,
+    /// This turn made it.
+    Made,
+}
+
+/// A twin that the turn has met.
+pub(crate) struct TwinInTurn {
+    pub path: Box<str>,
+    pub value: Value,
+    pub birth: Birth,
+    /// The next number for an object of it.
+    pub counter: u32,
+    pub removed: bool,
+    /// What the slots of a carried twin held before, by name: for `oldSlot:`.
+    pub old_slots: Vec<(Symbol, Value)>,
+}
+
+/// Numbers of objects within the turn: from `start` on they are the numbers from `first` on of one twin.
+#[derive(Clone, Copy)]
+struct Range {
+    start: u32,
+    twin: usize,
+    first: u32,
+}
+
+/// What a run reads and does beside computing.
+pub struct TurnState {
+    pub(crate) mode: Mode,
+    /// The twin whose method runs.
+    pub(crate) current: Value,
+    /// Whether a query runs.
+    pub(crate) query: bool,
+    /// The first segment of all paths of the composite.
+    composite: String,
+    turn: u64,
+    pub(crate) now_ns: i64,
+    random: u64,
+    random_used: bool,
+    pub(crate) due_ns: Option<i64>,
+    pub(crate) twins: Vec<TwinInTurn>,
+    by_path: FxHashMap<Box<str>, usize>,
+    ranges: Vec<Range>,
+    next_number: u32,
+    /// What far queries were answered, in the order of asking: before, and now.
+    pub(crate) answers: Vec<FarAnswer>,
+    pub(crate) answers_used: usize,
+    pub(crate) effects: Effects,
 }
 
 impl TurnState {
-    /// That of a program.
-    pub fn new() -> TurnState {
-        TurnState { mode: Mode::Program, current: Value::NIL, query: false }
+    pub(crate) fn new() -> TurnState {
+        TurnState {
+            mode: Mode::Program,
+            current: Value::NIL,
+            query: false,
+            composite: String::new(),
+            turn: 0,
+            now_ns: 0,
+            random: 0,
+            random_used: false,
+            due_ns: None,
+            twins: Vec::new(),
+            by_path: FxHashMap::default(),
+            ranges: Vec::new(),
+            next_number: 1,
+            answers: Vec::new(),
+            answers_used: 0,
+            effects: Effects::default(),
+        }
     }
 
-    /// Visits every value held here.
+    /// Makes it ready for another turn; keeps its memory.
+    fn reset(&mut self, mode: Mode) {
+        self.mode = mode;
+        self.current = Value::NIL;
+        self.query = false;
+        self.composite.clear();
+        self.random_used = false;
+        self.due_ns = None;
+        self.twins.clear();
+        self.by_path.clear();
+        self.ranges.clear();
+        self.next_number = 1;
+        self.answers.clear();
+        self.answers_used = 0;
+        self.effects = Effects::default();
+    }
+
     pub(crate) fn visit_roots(&mut self, visit: &mut dyn FnMut(&mut Value)) {
         visit(&mut self.current);
+        for twin in &mut self.twins {
+            visit(&mut twin.value);
+            twin.old_slots.iter_mut().for_each(|(_, value)| visit(value));
+        }
+    }
+
+    pub(crate) fn find(&self, path: &str) -> Option<usize> {
+        // Most turns meet one twin or two.
+        if self.twins.len() <= 4 {
+            return self.twins.iter().position(|twin| &*twin.path == path);
+        }
+        self.by_path.get(path).copied()
+    }
+
+    fn add(&mut self, path: &str, value: Value, birth: Birth, counter: u32) -> usize {
+        let nth = self.twins.len();
+        self.by_path.insert(path.into(), nth);
+        self.twins.push(TwinInTurn { path: path.into(), value, birth, counter, removed: false, old_slots: Vec::new() });
+        nth
+    }
+
+    /// Reserves the numbers below `counter` for the objects of the `nth` twin; answers where they start.
+    pub(crate) fn open_range(&mut self, nth: usize, counter: u32) -> Option<u32> {
+        let start = self.next_number;
+        self.next_number = start.checked_add(counter)?;
+        self.ranges.push(Range { start, twin: nth, first: 0 });
+        Some(start)
+    }
+
+    /// Moves the counter of the range opened last on to `counter`.
+    pub(crate) fn extend_range(&mut self, counter: u32) -> Option<()> {
+        let last = self.ranges.last()?;
+        self.next_number = self.next_number.max(last.start.checked_add(counter)?);
+        Some(())
+    }
+
+    /// The number that an object's header has, as the twin it belongs to and the number within it.
+    pub(crate) fn split(&self, number: u32) -> Option<(usize, u32)> {
+        let after = self.ranges.partition_point(|range| range.start <= number);
+        let range = self.ranges[after.checked_sub(1)?];
+        Some((range.twin, range.first + (number - range.start)))
+    }
+
+    /// The twin at `path`, if the turn has met it; inside, `None` if it was removed.
+    pub(crate) fn twin_at(&self, path: &str) -> Option<Option<Value>> {
+        let twin = &self.twins[self.find(path)?];
+        Some((!twin.removed).then_some(twin.value))
+    }
+
+    /// The next random number of the turn.
+    pub(crate) fn next_random(&mut self) -> u64 {
+        self.random_used = true;
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// Notes a far send; answers the number of its promise.
+    pub(crate) fn queue(&mut self, sender: String, path: String, selector: String, arguments: Vec<u8>) -> Option<u64> {
+        let nth = u16::try_from(self.effects.far_sends.len()).ok()?;
+        let promise = self.turn << 16 | u64::from(nth);
+        self.effects.far_sends.push(FarSend { sender, path, selector, arguments, promise });
+        Some(promise)
+    }
+
+    pub(crate) fn is_near(&self, path: &str) -> bool {
+        first_segment(path) == self.composite
     }
 }
 
-impl Default for TurnState {
-    fn default() -> TurnState {
-        TurnState::new()
-    }
+/// The name of a composite: the first segment of the paths of its twins.
+pub fn first_segment(path: &str) -> &str {
+    path.split('/').next().unwrap_or(path)
 }
 
 impl Vm {
-    // ---- programs ----
+    // ---- turns ----
 
-    /// Sets what every run from now on may spend.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = limits;
+    /// Runs one turn, or one query, to its end. The run in hand rests meanwhile.
+    pub fn run_turn(&mut self, world: &mut dyn World, input: &TurnInput<'_>) -> TurnEnd {
+        let run = self.spare_runs.pop().unwrap_or_else(|| Vm::new_run(input.limits.memory_bytes));
+        let resting = self.swap_run(run);
+        self.clear_run(input.limits);
+        let outcome = self.turn(&mut Asked::Turn(world), input);
+        let answers = std::mem::take(&mut self.run.turn.answers);
+        let used_random = self.run.turn.random_used;
+        self.heap.clear_region();
+        self.run.turn.reset(Mode::Turn);
+        let run = self.swap_run(resting);
+        self.spare_runs.push(run);
+        TurnEnd { outcome, answers, used_random }
+    }
+
+    /// Makes the run in hand ready for a turn.
+    fn clear_run(&mut self, limits: Limits) {
+        self.heap.clear_region();
         self.heap.region_mut().set_cap_bytes(limits.memory_bytes);
+        self.run.handles.clear();
+        self.run.raise = None;
+        self.run.unwind = None;
+        self.run.question = None;
+        self.run.fault = None;
+        self.run.intrinsic = None;
+        self.run.fuel = limits.fuel;
+        self.run.turn.reset(Mode::Turn);
     }
 
-    /// Runs the statements of the image linked last; nil where it has none.
-    ///
-    /// The answer is good until the next run on this VM.
-    ///
-    /// # Errors
-    /// An exception that nobody handled, or a limit.
-    pub fn run_main(&mut self, world: &mut dyn World) -> Result<Value, Fault> {
-        self.start_program(world)?;
-        match self.images.last().and_then(|image| image.main) {
-            Some(main) => self.run_method(main, &[Value::NIL], world),
-            None => Ok(Value::NIL),
-        }
-    }
-
-    /// Sends `selector` to `receiver` in program mode; `receiver` and `arguments` are answers of the run
-    /// before or immediate.
-    ///
-    /// # Errors
-    /// As [`Vm::run_main`].
-    pub fn send(
-        &mut self,
-        receiver: Value,
-        selector: &str,
-        arguments: &[Value],
-        world: &mut dyn World,
-    ) -> Result<Value, Fault> {
-        assert_eq!(argument_count(selector), arguments.len(), "`{selector}` takes as many arguments");
-        let selector = self.symbols.intern(selector);
-        let mut values = vec![receiver];
-        values.extend_from_slice(arguments);
-        self.run.fuel = self.limits.fuel;
-        let window = self.begin(&values);
-        let step = self.dispatch(window, window, selector, arguments.len(), true, None);
-        let flow = self.settle(step, window, window);
-        self.drive(flow, world)
-    }
-
-    /// What `printString` answers, as text.
-    ///
-    /// # Errors
-    /// As [`Vm::run_main`].
-    pub fn print_string(&mut self, value: Value, world: &mut dyn World) -> Result<String, Fault> {
-        let answer = self.send(value, "printString", &[], world)?;
-        let shown = self.as_text(answer).map(str::to_owned);
-        Ok(shown.unwrap_or_else(|| format!("a {} whose printString is no string", self.class_name(value))))
-    }
-
-    /// Runs a method on a receiver and arguments, to its end.
-    pub(crate) fn run_method(
-        &mut self,
-        method: NonNull<LinkedMethod>,
-        values: &[Value],
-        world: &mut dyn World,
-    ) -> Result<Value, Fault> {
-        self.run.fuel = self.limits.fuel;
-        let window = self.begin(values);
-        let step = self.invoke(window, window, method, values.len() - 1);
-        let flow = self.settle(step, window, window);
-        self.drive(flow, world)
-    }
-
-    fn drive(&mut self, flow: Flow, world: &mut dyn World) -> Result<Value, Fault> {
-        let mut exit = match flow {
-            Flow::Go => self.interpret(),
-            Flow::Exit(exit) => exit,
+    fn turn(&mut self, world: &mut Asked<'_>, input: &TurnInput<'_>) -> Outcome {
+        let turn = &mut self.run.turn;
+        turn.composite.push_str(first_segment(input.path));
+        turn.turn = input.turn;
+        turn.now_ns = input.now_ns;
+        turn.random = input.seed;
+        turn.query = input.query;
+        turn.answers.extend_from_slice(input.answers);
+        self.begin(&[]);
+        let result = self.receive(world, input);
+        let answer = match result {
+            End::Done(answer) => answer,
+            End::Failed(fault) => return Outcome::Failed(fault),
+            End::NotYet => return Outcome::Needs,
         };
-        loop {
-            exit = match exit {
-                Exit::Done => return Ok(self.final_answer()),
-                Exit::Fault => return Err(self.run.fault.take().expect("noted by whoever stopped")),
-                Exit::Ask => {
-                    match self.run.question.take().expect("noted by whoever stopped") {
-                        Question::Print(text) => world.print(&text),
+        let mut reply = Vec::new();
+        if let Err(error) = self.encode_message(answer, &mut reply) {
+            return Outcome::Failed(self.not_storable_fault(&error, "answered to another composite"));
+        }
+        if input.query {
+            let output = std::mem::take(&mut self.run.turn.effects.output);
+            return Outcome::Done { reply, effects: Effects { output, ..Effects::default() } };
+        }
+        match self.check_twins(world) {
+            End::Done(_) => {}
+            End::Failed(fault) => return Outcome::Failed(fault),
+            End::NotYet => return Outcome::Needs,
+        }
+        match self.write_effects() {
+            Ok(effects) => Outcome::Done { reply, effects },
+            Err(fault) => Outcome::Failed(fault),
+        }
+    }
+
+    /// Does what the input says, up to its answer.
+    fn receive(&mut self, world: &mut Asked<'_>, input: &TurnInput<'_>) -> End {
+        let there = match self.bring(world, input.path) {
+            Ok(Some(there)) => there,
+            Ok(None) => return End::NotYet,
+            Err(fault) => return End::Failed(fault),
+        };
+        match input.action {
+            Action::Message { selector, arguments } => {
+                let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                let count = match self.decode_arguments(arguments) {
+                    Ok(count) => count,
+                    Err(error) => return End::Failed(self.decode_fault(&error)),
+                };
+                let arguments: Vec<Value> = self.run.handles.drain(self.run.handles.len() - count..).collect();
+                let selector = self.symbols.intern(selector);
+                self.deliver(world, nth, selector, &arguments, input.query)
+            }
+            Action::Make { prototype, ensure } => {
+                if let Some((parent, _)) = input.path.rsplit_once('/') {
+                    match self.bring(world, parent) {
+                        Ok(Some(Some(_))) => {}
+                        Ok(Some(None)) => {
+                            let text = format!("there is no twin at {parent} for {} to be a part of", input.path);
+                            return End::Failed(self.plain_fault("PathError", text));
+                        }
+                        Ok(None) => return End::NotYet,
+                        Err(fault) => return End::Failed(fault),
                     }
-                    self.put_answer(Value::NIL);
-                    self.interpret()
                 }
-                Exit::Next => unreachable!("`interpret` goes on by itself"),
-            };
+                let class = match self.twin_class(prototype) {
+                    Ok(class) => class,
+                    Err(fault) => return End::Failed(fault),
+                };
+                if let Some(nth) = there {
+                    let twin = self.run.turn.twins[nth].value;
+                    if ensure && self.is_kind_of(twin, class) {
+                        return End::Done(twin);
+                    }
+                    return End::Failed(self.taken(input.path, twin));
+                }
+                match self.make_twin(input.path, class) {
+                    Ok(nth) => self.deliver(world, nth, self.selectors.start_up, &[], false),
+                    Err(stop) => End::Failed(self.fault_of_stop(stop)),
+                }
+            }
+            Action::Rearm { name } => {
+                let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                let name = Value::symbol(self.symbols.intern(name).0);
+                self.deliver(world, nth, self.selectors.rearm_timer, &[name], false)
+            }
+            Action::Timer { name, due_ns } => {
+                let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                self.run.turn.due_ns = Some(due_ns);
+                let name = Value::symbol(self.symbols.intern(name).0);
+                self.deliver(world, nth, self.selectors.fire_timer, &[name], false)
+            }
         }
     }
 
-    /// Gives the slots behind the dashes their first values, once.
-    fn start_program(&mut self, world: &mut dyn World) -> Result<(), Fault> {
-        for (prototype, slot, initialiser) in std::mem::take(&mut self.shared_initialisers) {
-            let value = self.run_method(initialiser, &[prototype], world)?;
-            self.heap.init_slot(prototype, slot, value);
+    /// Sends to a twin of the turn, from outside it, and runs to the answer.
+    fn deliver(
+        &mut self,
+        world: &mut Asked<'_>,
+        nth: usize,
+        selector: Symbol,
+        arguments: &[Value],
+        query: bool,
+    ) -> End {
+        let twin = self.run.turn.twins[nth].value;
+        let target = self.lookup(self.class_of(twin), selector);
+        let private_ok = selector == self.selectors.start_up || selector == self.selectors.fire_timer;
+        if let Some(Target::Method(method)) = target {
+            let method = self.linked(method);
+            if query && !method.flags.query && !(method.origin.image == 0 && method.primitive.is_some()) {
+                return End::Failed(self.far_send_fault(twin, selector));
+            }
         }
-        Ok(())
+        self.run.turn.current = twin;
+        let mut values = vec![twin];
+        values.extend_from_slice(arguments);
+        let base = self.begin(&values);
+        let step = self.dispatch(base, base, selector, arguments.len(), private_ok, None);
+        let flow = self.settle(step, base, base);
+        self.go_on(world, flow)
     }
 
-    /// Shows `text`: in a program at once. For primitives: `vm.print(text)?`.
-    ///
-    /// # Errors
-    /// Not one: the stop that lets the world print, whose answer is nil.
-    pub fn print(&mut self, text: String) -> Result<Value, Stop> {
-        self.run.question = Some(Question::Print(text));
-        Err(Stop::Ask)
+    // ---- loading ----
+
+    /// Makes sure that the twin at `path` is in the turn, if there is one. Outer `None`: not known yet.
+    pub(crate) fn bring(&mut self, world: &mut Asked<'_>, path: &str) -> Result<Option<Option<usize>>, Fault> {
+        if let Some(nth) = self.run.turn.find(path) {
+            return Ok(Some((!self.run.turn.twins[nth].removed).then_some(nth)));
+        }
+        let Asked::Turn(turn_world) = world else { unreachable!("a program has no twins of its own") };
+        let loaded = match turn_world.near_twin(path) {
+            Answer::NotYet => return Ok(None),
+            Answer::Here(None) => return Ok(Some(None)),
+            Answer::Here(Some(bytes)) => {
+                let nth = self.run.turn.twins.len();
+                self.decode_image(path, bytes, nth)
+            }
+        };
+        match loaded {
+            Ok(loaded) => {
+                let now = self.shapes.number_of(self.class_of(loaded.twin));
+                let birth = if now == Some(loaded.shape) { Birth::Loaded } else { Birth::Carried };
+                let nth = self.run.turn.add(path, loaded.twin, birth, loaded.counter);
+                self.run.turn.twins[nth].old_slots = loaded.old_slots;
+                if self.needs_completing(loaded.twin, birth) && self.complete(world, nth, loaded.shape)?.is_none() {
+                    return Ok(None);
+                }
+                Ok(Some(Some(nth)))
+            }
+            Err(error) => Err(self.decode_fault(&error)),
+        }
     }
 
-    // ---- twins ----
-
-    pub(crate) fn queue_far_send(&mut self, _window: Window, _selector: Symbol) -> Result<Value, Stop> {
-        Err(self.raise(ExceptionKind::NoSuchTwin, "this program has no store, so it has no twins"))
+    /// Makes a twin in this turn; its slots are nil so far.
+    pub(crate) fn make_twin(&mut self, path: &str, class: ClassId) -> Result<usize, Stop> {
+        let name = self.new_string(path)?;
+        self.run.handles.push(name);
+        let twin = self.allocate(class);
+        let name = self.run.handles.pop().expect("pushed above");
+        let twin = twin?;
+        self.heap.init_slot(twin, 0, name);
+        // A path removed in this turn and made again is another twin; the old one keeps its entry.
+        Ok(self.run.turn.add(path, twin, Birth::Made, 1))
     }
 
-    pub(crate) fn resolve_reference(&mut self, _window: Window, _selector: Symbol) -> Result<Value, Stop> {
-        Err(self.raise(ExceptionKind::NoSuchTwin, "this program has no store, so it has no twins"))
+    /// The parts below `path` as the turn sees them: committed ones and its own, without the removed.
+    pub(crate) fn parts_now(&self, path: &str, committed: Vec<String>) -> Vec<String> {
+        let below =
+            |part: &str| part.len() > path.len() && part.starts_with(path) && part.as_bytes()[path.len()] == b'/';
+        let turn = &self.run.turn;
+        let mut paths: Vec<String> = committed.into_iter().filter(|part| turn.find(part).is_none()).collect();
+        for twin in turn.twins.iter().filter(|twin| below(&twin.path)) {
+            let current = turn.find(&twin.path).is_some_and(|nth| !turn.twins[nth].removed);
+            if current && !paths.iter().any(|path| **path == *twin.path) {
+                paths.push(twin.path.to_string());
+            }
+        }
+        paths.sort();
+        paths
     }
 
-    pub(crate) fn copy_mutable(&mut self, value: Value) -> Result<Value, Stop> {
-        Ok(value)
+    pub(crate) fn new_references(&mut self, paths: &[String]) -> Result<Value, Stop> {
+        let start = self.run.handles.len();
+        let made = (|| {
+            for path in paths {
+                let reference = self.new_reference(path, None)?;
+                self.run.handles.push(reference);
+            }
+            self.allocate_indexed(self.known.array, paths.len())
+        })();
+        if let Ok(array) = made {
+            for index in 0..paths.len() {
+                self.heap.init_element(array, index, self.run.handles[start + index]);
+            }
+        }
+        self.run.handles.truncate(start);
+        made
     }
 
-    pub(crate) fn path_of(&self, _value: Value) -> Option<&str> {
-        None
-    }
+    // ---- what stored twins can do ----
 
-    pub(crate) fn same_twin(&self, left: Value, right: Value) -> bool {
-        left == right
-    }
-
-    /// Whether an object of the value's class understands `selector`.
-    pub fn understands(&self, value: Value, selector: Symbol) -> bool {
-        match self.find_method(self.class_of(value), selector) {
-            Some(Target::Method(method)) => !self.linked(method).flags.private,
+    /// Whether the twin at rest answers `selector` as a query.
+    pub fn answers_as_query(&self, image: &[u8], selector: &str) -> bool {
+        let target = self.class_at_rest(image).zip(self.symbols.find(selector));
+        match target.and_then(|(class, selector)| self.find_method(class, selector)) {
+            Some(Target::Method(method)) => self.linked(method).flags.query,
             Some(Target::Getter(_) | Target::Constant(_)) => true,
             None => false,
         }
+    }
+
+    /// Whether the twin at rest has a timer of this name that repeats.
+    pub fn timer_repeats(&self, image: &[u8], name: &str) -> bool {
+        let Some(class) = self.class_at_rest(image) else { return false };
+        let timers = &self.class(class).timers;
+        timers.iter().any(|timer| timer.repeats && self.symbols.name(self.linked(timer.method).selector) == name)
+    }
+
+    fn class_at_rest(&self, image: &[u8]) -> Option<ClassId> {
+        let shape = crate::codec::shape_of_image(image)?;
+        self.shapes.entry(shape)?.class
+    }
+
+    // ---- scratch runs, for replay ----
+
+    /// Puts an empty run in place of the one in hand, which is answered.
+    pub(crate) fn begin_scratch(&mut self) -> Box<Run> {
+        let limits = Limits::default();
+        let run = self.spare_runs.pop().unwrap_or_else(|| Vm::new_run(limits.memory_bytes));
+        let resting = self.swap_run(run);
+        self.clear_run(limits);
+        resting
+    }
+
+    /// Takes the rested run up again.
+    pub(crate) fn end_scratch(&mut self, resting: Box<Run>) {
+        self.heap.clear_region();
+        self.run.handles.clear();
+        self.run.turn.reset(Mode::Turn);
+        let run = self.swap_run(resting);
+        self.spare_runs.push(run);
     }
 }

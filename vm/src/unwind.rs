@@ -222,13 +222,9 @@ impl Vm {
                     {
                         return Some(self.open_handler(window, frame));
                     }
-                    Mark::Handler
-                    | Mark::None
-                    | Mark::Own
-                    | Mark::Ensure
-                    | Mark::Curtail
-                    | Mark::Crossing
-                    | Mark::Base => {}
+                    // What waits below a stretch of its own handles nothing of it.
+                    Mark::Base => return None,
+                    Mark::Handler | Mark::None | Mark::Own | Mark::Ensure | Mark::Curtail | Mark::Crossing => {}
                 }
                 frame = frame.sub(1);
             }

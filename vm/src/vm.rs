@@ -14,15 +14,16 @@ use twintalk_bytecode::op::Op;
 use twintalk_bytecode::operand::{Count, Reg, Site};
 
 use crate::class::*;
+use crate::drive::Question;
 use crate::fault::{ExceptionKind, Fault, TraceLine};
 use crate::frame::{Frame, Stack};
 use crate::heap::{self, Heap, Region};
 use crate::primitive::{Stop, Window};
 use crate::send::{Methods, Resend};
+use crate::shape::Shapes;
 use crate::symbol::{Symbol, Symbols};
 use crate::turn::{Mode, TurnState};
 use crate::value::{Kind, Value};
-use crate::world::Question;
 
 /// Classes that the VM itself makes objects of, by the kernel's names.
 macro_rules! well_known {
@@ -70,6 +71,7 @@ well_known! {
     twin = "Twin",
     reference = "TwinReference",
     promise = "Promise",
+    stream = "Stream",
 }
 
 /// Selectors that the VM itself sends or looks for.
@@ -84,6 +86,9 @@ pub struct Selectors {
     pub value_1: Symbol,
     pub initialize: Symbol,
     pub created: Symbol,
+    pub start_up: Symbol,
+    pub fire_timer: Symbol,
+    pub rearm_timer: Symbol,
 }
 
 /// An entry of the table behind all inline caches.
@@ -215,6 +220,10 @@ pub struct Vm {
     pub(crate) shared_initialisers: Vec<(Value, usize, NonNull<LinkedMethod>)>,
     /// What a run may spend.
     pub(crate) limits: Limits,
+    /// What stored objects look like.
+    pub(crate) shapes: Shapes,
+    /// Runs that are not in use; their memory is kept.
+    pub(crate) spare_runs: Vec<Box<Run>>,
     /// What all linked codes take together, in words.
     pub(crate) linked_words: usize,
 }
@@ -331,6 +340,9 @@ impl Vm {
             value_1,
             initialize: symbols.intern("initialize"),
             created: symbols.intern("created"),
+            start_up: symbols.intern("startUp"),
+            fire_timer: symbols.intern("fireTimer:"),
+            rearm_timer: symbols.intern("rearmTimer:"),
         };
         Vm {
             symbols,
@@ -352,6 +364,8 @@ impl Vm {
             globals: Vec::new(),
             shared_initialisers: Vec::new(),
             limits: Limits::default(),
+            shapes: Shapes::default(),
+            spare_runs: Vec::new(),
             linked_words: 0,
         }
     }
@@ -526,7 +540,23 @@ impl Vm {
         Stop::Fault
     }
 
-    /// A new object of `class`, its slots nil.
+    /// The class of the objects that a prototype makes, if they are of this layout.
+    ///
+    /// # Errors
+    /// `ArgumentError`: it is no prototype, or its objects are made in another way.
+    pub fn class_to_make(&mut self, prototype: Value, layout: Layout) -> Result<ClassId, Stop> {
+        let Some(class) = self.class_of_prototype(prototype) else {
+            let text = format!("only prototypes make objects, but this is of {}", self.class_name(prototype));
+            return Err(self.raise(ExceptionKind::ArgumentError, text));
+        };
+        if self.class(class).kind == ClassKind::Object && self.class(class).layout == layout {
+            return Ok(class);
+        }
+        let text = format!("{} makes no objects in this way", self.symbols.name(self.class(class).name));
+        Err(self.raise(ExceptionKind::ArgumentError, text))
+    }
+
+    /// A new object of `class`, its slots nil. The layout of the class is [`Layout::Slots`].
     pub fn allocate(&mut self, class: ClassId) -> Result<Value, Stop> {
         let slots = self.class(class).slots.len();
         match self.heap.allocate_slots(class, slots) {
@@ -571,9 +601,15 @@ impl Vm {
         self.fault("OutOfMemory", "one object is larger than the memory limit of a turn".to_owned())
     }
 
-    /// A shallow copy that can be written to. `holder` says where the object lies on the stack, so
-    /// that it is found again if it moves.
+    /// A shallow copy that can be written to; what never changes is its own copy.
     pub fn copy_object(&mut self, object: Value) -> Result<Value, Stop> {
+        if !object.is_pointer()
+            || self.heap.has_flags(object, heap::BLOCK)
+            || self.class_of_prototype(object).is_some()
+            || [self.known.float, self.known.large_integer].contains(&self.heap.class_of_object(object))
+        {
+            return Ok(object);
+        }
         match self.heap.copy(object) {
             Ok(copy) => Ok(copy),
             Err(heap::Full) => {

@@ -1,22 +1,123 @@
 //! The one trait through which a run sees the rest.
 //!
-//! Interim: programs only, which print. The real one also brings twins and the answers of far queries.
+//! A turn is a function of its message, its state and what it asked the world. It asks for three things: the
+//! twins of its own composite, what parts there are, and what twins of other composites
+//! answer to queries. Each is `Here`, or `NotYet`: then the turn ends as
+//! [`Outcome::Needs`](crate::turn::Outcome), leaves nothing, and runs again from its start once the
+//! answer is known.
+//!
+//! A program stands outside all composites and may wait: what only programs ask for is answered at
+//! once ([`ProgramWorld`]).
 
-/// What the interpreter asks of the world.
+use crate::fault::Fault;
+use crate::vm::Vm;
+
+/// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// Show this text; the answer is nil.
-    Print(String),
+pub enum Answer<T> {
+    /// Known now.
+    Here(T),
+    /// Not known yet: the turn is to run again later.
+    NotYet,
 }
 
-/// What a program sees of the world.
+/// A query to a twin of another composite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarQuery {
+    /// Whom it asks.
+    pub path: String,
+    /// What it asks.
+    pub selector: String,
+    /// With which arguments, as [`Vm`] writes them.
+    pub arguments: Vec<u8>,
+}
+
+/// What a far query was answered: kept in the record, so that the turn can run again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FarAnswer {
+    /// The composite that answered.
+    pub composite: String,
+    /// How many turns it had committed when it answered.
+    pub turn: u64,
+    /// The value, or why there is none.
+    pub reply: Result<Vec<u8>, Fault>,
+}
+
+/// What a turn or query sees of the rest.
 pub trait World {
-    /// Shows `text`, as it stands.
-    fn print(&mut self, text: &str);
+    /// The twin at `path`, of the composite of this turn, at rest as it was last committed; `None` if there is none.
+    fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>>;
+
+    /// The paths of all committed twins below `path`, of the composite of this turn, sorted.
+    fn parts(&mut self, path: &str) -> Answer<Vec<String>>;
+
+    /// What a twin of another composite answers, as of its last committed turn. `vm` rests meanwhile and
+    /// may be used to run the query.
+    fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer>;
 }
 
-/// A world for tests, which keeps what was printed.
-impl World for String {
+/// What a program sees of the rest. `vm` rests during each call and may be used to run turns.
+///
+/// All but printing is refused unless it is provided: a program that is only computed has no twins.
+pub trait ProgramWorld {
+    /// Shows what the program prints, as it stands.
+    fn print(&mut self, text: &str);
+
+    /// One turn of the twin at `path`: the reply, once everything due before it is done too.
+    ///
+    /// # Errors
+    /// The fault that undid the turn.
+    fn turn(&mut self, _vm: &mut Vm, path: &str, _selector: &str, _arguments: &[u8]) -> Result<Vec<u8>, Fault> {
+        Err(no_twins(path))
+    }
+
+    /// A far send: answers the number of its promise.
+    ///
+    /// # Errors
+    /// When the message cannot be taken.
+    fn far_send(&mut self, _vm: &mut Vm, path: &str, _selector: &str, _arguments: &[u8]) -> Result<u64, Fault> {
+        Err(no_twins(path))
+    }
+
+    /// Waits for the reply to a far send of this program.
+    ///
+    /// # Errors
+    /// The fault that undid the turn.
+    fn wait(&mut self, _vm: &mut Vm, _promise: u64) -> Result<Vec<u8>, Fault> {
+        Err(no_twins("a promise"))
+    }
+
+    /// Whether the reply to a far send of this program is there.
+    fn is_resolved(&mut self, _promise: u64) -> bool {
+        false
+    }
+
+    /// Lets the clock move on by `duration_ns`, with every timer due on the way.
+    ///
+    /// # Errors
+    /// Where the clock is not the program's to move.
+    fn advance_clock(&mut self, _vm: &mut Vm, _duration_ns: i64) -> Result<(), Fault> {
+        Err(no_twins("a clock"))
+    }
+
+    /// The time, in nanoseconds since 1970 UTC.
+    fn now_ns(&mut self) -> i64 {
+        0
+    }
+
+    /// What the program was started with.
+    fn arguments(&self) -> &[String] {
+        &[]
+    }
+}
+
+fn no_twins(what: &str) -> Fault {
+    let text = format!("there are no twins here, so there is no {what}");
+    Fault { kind: "NoSuchTwin".to_owned(), text, trace: Vec::new() }
+}
+
+/// A world for tests and for values that are only computed: it keeps what was printed.
+impl ProgramWorld for String {
     fn print(&mut self, text: &str) {
         self.push_str(text);
     }

@@ -5,7 +5,7 @@ use crate::class::ClassKind;
 use crate::heap;
 use crate::value::{Kind, Value};
 use crate::vm::Vm;
-use crate::world::World;
+use crate::world::ProgramWorld;
 
 /// What the values of all constants of one link may cost.
 const CONSTANTS_FUEL: i64 = 100_000_000;
@@ -41,7 +41,7 @@ impl Linker<'_, '_> {
 /// Constants print nothing.
 struct Silent;
 
-impl World for Silent {
+impl ProgramWorld for Silent {
     fn print(&mut self, _text: &str) {}
 }
 

@@ -9,6 +9,7 @@ use crate::primitive::Row;
 mod block;
 mod exception;
 mod prototype;
+mod twin;
 
 /// The rows of every file.
-pub const TABLES: &[&[Row]] = &[block::ROWS, exception::ROWS, prototype::ROWS];
+pub const TABLES: &[&[Row]] = &[block::ROWS, exception::ROWS, prototype::ROWS, twin::ROWS];

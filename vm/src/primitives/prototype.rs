@@ -1,6 +1,6 @@
 //! `Prototype`: making objects; and what every object can do with messages.
 
-use crate::class::{ClassKind, Layout};
+use crate::class::Layout;
 use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
 use crate::symbol::argument_count;
@@ -36,18 +36,8 @@ fn new(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 /// A new object whose slots are nil.
 fn basic_new(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let prototype = window.receiver(vm);
-    let Some(class) = vm.class_of_prototype(prototype) else {
-        let text = format!("only prototypes make objects, but this is of {}", vm.class_name(prototype));
-        return Err(vm.raise(ExceptionKind::ArgumentError, text));
-    };
-    match (vm.class(class).kind, vm.class(class).layout) {
-        (ClassKind::Object, Layout::Slots) => vm.allocate(class),
-        (ClassKind::Object, Layout::Elements | Layout::Bytes | Layout::None)
-        | (ClassKind::Twin | ClassKind::Trait | ClassKind::Prototype, _) => {
-            let text = format!("{} has no `new` of this kind", vm.symbols.name(vm.class(class).name));
-            Err(vm.raise(ExceptionKind::ArgumentError, text))
-        }
-    }
+    let class = vm.class_to_make(prototype, Layout::Slots)?;
+    vm.allocate(class)
 }
 
 /// The first argument is a selector; moves the arguments behind it down.

@@ -1,0 +1,987 @@
+//! Values to bytes and back: messages, what changed in a turn, and twins at rest.
+//!
+//! One encoding serves three uses. A *message* is one value and all it reaches. An *image* is a twin at
+//! rest: its shape, a counter, and its slots. A *delta* is what a turn changed in a twin that was
+//! there before: slots and elements with their new values, and the new objects inside these.
+//!
+//! Mutable objects keep their identity: each has a number, unique within its twin and never used
+//! again, and a second mention is only the number. The counter says which number is next. Applying
+//! the delta of a turn to the image from before gives, byte for byte, the image from after; replay
+//! rests on that, and so does the comparison that `verify` makes.
+//!
+//! A twin is written as its path, wherever it is mentioned: a reference is what is read back.
+//! Blocks, exceptions and what is bound to the run are refused ([`EncodeError`]).
+//!
+//! Nothing here recurses: a list of a million cells is as deep as any.
+//!
+//! The format, byte by byte: `spec/record.md`, "Values".
+
+use num_bigint::BigInt;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::class::{ClassId, ClassKind};
+use crate::heap;
+use crate::primitive::Stop;
+use crate::symbol::Symbol;
+use crate::value::{Kind, Value};
+use crate::vm::Vm;
+
+/// The first byte of a value.
+pub(crate) mod tag {
+    pub const NIL: u8 = 0;
+    pub const TRUE: u8 = 1;
+    pub const FALSE: u8 = 2;
+    /// Zigzag LEB128.
+    pub const INTEGER: u8 = 3;
+    /// Eight bytes, little-endian.
+    pub const FLOAT: u8 = 4;
+    /// LEB128.
+    pub const CHARACTER: u8 = 5;
+    /// Length and UTF-8.
+    pub const SYMBOL: u8 = 6;
+    /// An immutable string: length and UTF-8.
+    pub const STRING: u8 = 7;
+    /// A large integer: length and its bytes in two's complement, lowest first.
+    pub const LARGE: u8 = 8;
+    /// A reference: length and path, length and name of its prototype, which is empty where it is not known.
+    pub const REFERENCE: u8 = 9;
+    /// A prototype: length and name.
+    pub const PROTOTYPE: u8 = 10;
+    /// An object mentioned before: its number.
+    pub const BACK: u8 = 11;
+    /// An object: number, shape, as many values as the shape has slots.
+    pub const OBJECT: u8 = 12;
+    /// The same, immutable.
+    pub const OBJECT_IMMUTABLE: u8 = 13;
+    /// An object with elements: number, shape, how many, the values.
+    pub const INDEXED: u8 = 14;
+    /// The same, immutable.
+    pub const INDEXED_IMMUTABLE: u8 = 15;
+    /// An object of bytes: number, shape, how many, the bytes.
+    pub const RAW: u8 = 16;
+    /// The same, immutable.
+    pub const RAW_IMMUTABLE: u8 = 17;
+    /// A promise: its number within the composite.
+    pub const PROMISE: u8 = 18;
+    /// From here on the byte is a small integer: the byte less 128.
+    pub const TINY: u8 = 64;
+}
+
+/// The first byte of a change in a delta.
+mod change {
+    /// A slot of the twin: index, value.
+    pub const SLOT: u8 = 1;
+    /// A slot or element of an object: number, index, value.
+    pub const ELEMENT: u8 = 2;
+    /// All bytes of an object: number, length, bytes.
+    pub const BYTES: u8 = 3;
+}
+
+/// Why a value cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodeError {
+    /// The prototype of the value that cannot be stored.
+    pub prototype: String,
+}
+
+/// Why bytes cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// They are not what was written.
+    Damaged(&'static str),
+    /// The definitions have no such prototype any more.
+    UnknownPrototype(String),
+    /// The values do not fit the memory limit of the turn.
+    OutOfMemory,
+}
+
+impl std::fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DecodeError::Damaged(what) => write!(f, "the bytes of a value are damaged: {what}"),
+            DecodeError::UnknownPrototype(name) => {
+                write!(f, "there is a stored object of `{name}`, which the program does not define any more")
+            }
+            DecodeError::OutOfMemory => write!(f, "a stored value does not fit the memory limit of a turn"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+// ---- bytes ----
+
+/// Appends `number` as LEB128.
+pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+/// Appends an integer in its shortest form.
+pub(crate) fn put_integer(out: &mut Vec<u8>, integer: i64) {
+    if (-64..128).contains(&integer) {
+        out.push((integer + 128) as u8);
+        return;
+    }
+    out.push(tag::INTEGER);
+    put_number(out, (integer << 1 ^ integer >> 63) as u64);
+}
+
+/// Reads bytes from the front on; nothing it is given makes it panic or read past the end.
+#[derive(Clone)]
+pub(crate) struct Reader<'a> {
+    pub bytes: &'a [u8],
+}
+
+type Got<T> = Result<T, DecodeError>;
+
+const SHORT: DecodeError = DecodeError::Damaged("it ends too early");
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes }
+    }
+
+    pub fn byte(&mut self) -> Got<u8> {
+        let (&first, rest) = self.bytes.split_first().ok_or(SHORT)?;
+        self.bytes = rest;
+        Ok(first)
+    }
+
+    pub fn take(&mut self, length: usize) -> Got<&'a [u8]> {
+        if length > self.bytes.len() {
+            return Err(SHORT);
+        }
+        let (taken, rest) = self.bytes.split_at(length);
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    pub fn number(&mut self) -> Got<u64> {
+        let mut number = 0u64;
+        let mut shift = 0;
+        loop {
+            let byte = self.byte()?;
+            if shift == 63 && byte > 1 {
+                return Err(DecodeError::Damaged("a number past 64 bits"));
+            }
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+            shift += 7;
+            if shift > 63 {
+                return Err(DecodeError::Damaged("a number past 64 bits"));
+            }
+        }
+    }
+
+    pub fn number32(&mut self) -> Got<u32> {
+        u32::try_from(self.number()?).map_err(|_| DecodeError::Damaged("a number past 32 bits"))
+    }
+
+    /// A length of what follows, each part of which takes at least one byte.
+    pub fn length(&mut self) -> Got<usize> {
+        let length = self.number()?;
+        if length > self.bytes.len() as u64 {
+            return Err(SHORT);
+        }
+        Ok(length as usize)
+    }
+
+    pub fn sized(&mut self) -> Got<&'a [u8]> {
+        let length = self.length()?;
+        self.take(length)
+    }
+
+    pub fn text(&mut self) -> Got<&'a str> {
+        std::str::from_utf8(self.sized()?).map_err(|_| DecodeError::Damaged("text that is not UTF-8"))
+    }
+
+    pub fn integer(&mut self) -> Got<i64> {
+        let zigzag = self.number()?;
+        Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
+    }
+
+    pub fn float(&mut self) -> Got<f64> {
+        let bytes = self.take(8)?.try_into().expect("took eight");
+        Ok(f64::from_bits(u64::from_le_bytes(bytes)))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// The number of the shape that a twin at rest has.
+pub fn shape_of_image(image: &[u8]) -> Option<u32> {
+    Reader::new(image).number32().ok()
+}
+
+/// The arguments of a message of the runtime's own: one symbol.
+pub fn symbol_argument(name: &str) -> Vec<u8> {
+    let mut out = vec![1, tag::SYMBOL];
+    put_bytes(&mut out, name.as_bytes());
+    out
+}
+
+/// What [`symbol_argument`] wrote.
+pub fn read_symbol_argument(arguments: &[u8]) -> Option<&str> {
+    let mut reader = Reader::new(arguments.strip_prefix(&[1, tag::SYMBOL])?);
+    reader.text().ok().filter(|_| reader.is_empty())
+}
+
+/// The arguments of a timer that is due: its name, and when that was.
+pub fn timer_arguments(name: &str, due_ns: i64) -> Vec<u8> {
+    let mut out = vec![2, tag::SYMBOL];
+    put_bytes(&mut out, name.as_bytes());
+    put_integer(&mut out, due_ns);
+    out
+}
+
+/// What [`timer_arguments`] wrote.
+pub fn read_timer_arguments(arguments: &[u8]) -> Option<(&str, i64)> {
+    let mut reader = Reader::new(arguments.strip_prefix(&[2, tag::SYMBOL])?);
+    let name = reader.text().ok()?;
+    let due_ns = match reader.byte().ok()? {
+        tag::INTEGER => reader.integer().ok()?,
+        first if first >= tag::TINY => i64::from(first) - 128,
+        _ => return None,
+    };
+    reader.is_empty().then_some((name, due_ns))
+}
+
+// ---- writing ----
+
+/// Which numbers objects have, within one message or twin.
+pub(crate) struct Numbering {
+    /// The twin whose objects keep the numbers they were loaded with; none for messages.
+    owner: Option<usize>,
+    /// Objects that were numbered here, by address: nothing moves while one is at work.
+    given: FxHashMap<usize, u32>,
+    /// The next number.
+    next: u32,
+}
+
+impl Numbering {
+    fn of_message() -> Numbering {
+        Numbering { owner: None, given: FxHashMap::default(), next: 1 }
+    }
+
+    /// Of the twin loaded or made as the `nth` of the turn, whose counter stands at `next`.
+    pub fn of_twin(nth: usize, next: u32) -> Numbering {
+        Numbering { owner: Some(nth), given: FxHashMap::default(), next }
+    }
+}
+
+/// Writes values of the current heap.
+struct Encoder<'a> {
+    vm: &'a Vm,
+    numbering: &'a mut Numbering,
+    out: &'a mut Vec<u8>,
+    /// Objects of the owner that were written already.
+    mentioned: FxHashSet<usize>,
+    /// In a delta, objects of the owner are only mentioned: they are there.
+    delta: bool,
+    /// Objects whose contents are being written, and how far they are.
+    open: Vec<(Value, usize)>,
+}
+
+impl<'a> Encoder<'a> {
+    fn new(vm: &'a Vm, numbering: &'a mut Numbering, out: &'a mut Vec<u8>, delta: bool) -> Encoder<'a> {
+        Encoder { vm, numbering, out, mentioned: FxHashSet::default(), delta, open: Vec::new() }
+    }
+
+    /// Writes `value` and all that it reaches.
+    fn value(&mut self, value: Value) -> Result<(), EncodeError> {
+        self.mention(value)?;
+        while let Some(&(object, index)) = self.open.last() {
+            let next = if self.vm.heap.has_flags(object, heap::INDEXED) {
+                self.vm.heap.elements(object).get(index).copied()
+            } else {
+                self.stored_slot(object, index)
+            };
+            match next {
+                Some(next) => {
+                    self.open.last_mut().expect("looked at above").1 += 1;
+                    self.mention(next)?;
+                }
+                None => {
+                    self.open.pop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot at `index` among those that the shape of the object's class stores.
+    fn stored_slot(&self, object: Value, index: usize) -> Option<Value> {
+        let entry =
+            self.vm.shapes.number_of(self.vm.class_of(object)).and_then(|number| self.vm.shapes.entry(number))?;
+        let offset = (*entry.offsets.get(index)?).expect("a class has the slots of its own shape");
+        Some(self.vm.heap.slot(object, offset as usize))
+    }
+
+    /// Writes `value`; of an object that was not mentioned before the head, and opens it.
+    fn mention(&mut self, value: Value) -> Result<(), EncodeError> {
+        let out = &mut *self.out;
+        match value.kind() {
+            Kind::Nil => out.push(tag::NIL),
+            Kind::Boolean(true) => out.push(tag::TRUE),
+            Kind::Boolean(false) => out.push(tag::FALSE),
+            Kind::Integer(integer) => put_integer(out, integer),
+            Kind::Float(float) => {
+                out.push(tag::FLOAT);
+                out.extend_from_slice(&float.to_bits().to_le_bytes());
+            }
+            Kind::Character(character) => {
+                out.push(tag::CHARACTER);
+                put_number(out, u64::from(u32::from(character)));
+            }
+            Kind::Symbol(number) => {
+                out.push(tag::SYMBOL);
+                put_bytes(out, self.vm.symbols.name(Symbol(number)).as_bytes());
+            }
+            Kind::Pointer => return self.mention_object(value),
+        }
+        Ok(())
+    }
+
+    fn mention_object(&mut self, object: Value) -> Result<(), EncodeError> {
+        let vm = self.vm;
+        let heap = &vm.heap;
+        let class = heap.class_of_object(object);
+        let known = &vm.known;
+        let immutable = heap.has_flags(object, heap::IMMUTABLE);
+        if let Some(path) = vm.path_of(object) {
+            self.out.push(tag::REFERENCE);
+            put_bytes(self.out, path.as_bytes());
+            put_bytes(self.out, vm.kind_of_twin(object).unwrap_or_default().as_bytes());
+            return Ok(());
+        }
+        if class == known.string && immutable {
+            self.out.push(tag::STRING);
+            put_bytes(self.out, heap.bytes(object));
+            return Ok(());
+        }
+        if class == known.float {
+            let float = vm.as_float(object).expect("an object of Float");
+            self.out.push(tag::FLOAT);
+            self.out.extend_from_slice(&float.to_bits().to_le_bytes());
+            return Ok(());
+        }
+        if class == known.large_integer {
+            self.out.push(tag::LARGE);
+            put_bytes(self.out, heap.bytes(object));
+            return Ok(());
+        }
+        if let Some(class) = vm.class_of_prototype(object) {
+            self.out.push(tag::PROTOTYPE);
+            put_bytes(self.out, vm.symbols.name(vm.class(class).name).as_bytes());
+            return Ok(());
+        }
+        if class == known.promise {
+            let number = heap.slot(object, 0).as_integer().unwrap_or(0);
+            self.out.push(tag::PROMISE);
+            put_number(self.out, number as u64);
+            return Ok(());
+        }
+        let shape = vm.shapes.number_of(class);
+        let Some(shape) = shape.filter(|_| !vm.is_bound_to_the_run(class)) else {
+            return Err(EncodeError { prototype: vm.symbols.name(vm.class(class).name).to_owned() });
+        };
+        let address = object.address() as usize;
+        let own = match self.numbering.owner {
+            Some(owner) => vm.number_within(object, owner),
+            None => None,
+        };
+        let number = match (own, self.numbering.given.get(&address)) {
+            (Some(number), _) => {
+                if self.delta || !self.mentioned.insert(address) {
+                    self.out.push(tag::BACK);
+                    put_number(self.out, u64::from(number));
+                    return Ok(());
+                }
+                number
+            }
+            (None, Some(&number)) => {
+                if !self.mentioned.insert(address) {
+                    self.out.push(tag::BACK);
+                    put_number(self.out, u64::from(number));
+                    return Ok(());
+                }
+                number
+            }
+            (None, None) => {
+                let number = self.numbering.next;
+                self.numbering.next += 1;
+                self.numbering.given.insert(address, number);
+                self.mentioned.insert(address);
+                number
+            }
+        };
+        let (plain, fixed) = if heap.has_flags(object, heap::RAW) {
+            (tag::RAW, tag::RAW_IMMUTABLE)
+        } else if heap.has_flags(object, heap::INDEXED) {
+            (tag::INDEXED, tag::INDEXED_IMMUTABLE)
+        } else {
+            (tag::OBJECT, tag::OBJECT_IMMUTABLE)
+        };
+        self.out.push(if immutable { fixed } else { plain });
+        put_number(self.out, u64::from(number));
+        put_number(self.out, u64::from(shape));
+        if plain == tag::RAW {
+            put_bytes(self.out, heap.bytes(object));
+            return Ok(());
+        }
+        if plain == tag::INDEXED {
+            put_number(self.out, heap.length(object) as u64);
+        }
+        self.open.push((object, 0));
+        Ok(())
+    }
+}
+
+impl Vm {
+    /// Whether objects of `class` make sense in this run only.
+    fn is_bound_to_the_run(&self, class: ClassId) -> bool {
+        class == self.known.block
+            || class == self.known.cell
+            || self.inherits(class, self.known.exception)
+            || self.class(class).kind != ClassKind::Object
+            || self.inherits(class, self.known.stream)
+    }
+
+    /// Writes a value for a message, reply or event.
+    ///
+    /// # Errors
+    /// When it reaches something that cannot leave its run.
+    pub(crate) fn encode_message(&self, value: Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        Encoder::new(self, &mut Numbering::of_message(), out, false).value(value)
+    }
+
+    /// Writes several values that share what they share: the arguments of a message.
+    pub(crate) fn encode_arguments(&self, values: &[Value], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        put_number(out, values.len() as u64);
+        let mut numbering = Numbering::of_message();
+        let mut encoder = Encoder::new(self, &mut numbering, out, false);
+        values.iter().try_for_each(|&value| encoder.value(value))
+    }
+
+    /// Writes a twin as it stands.
+    pub(crate) fn encode_image(
+        &self,
+        twin: Value,
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let class = self.class_of(twin);
+        let shape = self.shapes.number_of(class).expect("twins have shapes");
+        put_number(out, u64::from(shape));
+        // The counter stands before the slots but is known after them.
+        let mut slots = Vec::new();
+        let mut encoder = Encoder::new(self, numbering, &mut slots, false);
+        let mut index = 0;
+        while let Some(value) = encoder.stored_slot(twin, index) {
+            encoder.value(value)?;
+            index += 1;
+        }
+        put_number(out, u64::from(numbering.next));
+        out.extend_from_slice(&slots);
+        Ok(())
+    }
+
+    /// Writes what this turn changed in a twin and in the objects it was loaded with. Writes nothing
+    /// when nothing changed.
+    ///
+    /// `objects`: the old objects of this twin that were written to, by ascending number, each with its
+    /// index among all that were written to.
+    pub(crate) fn encode_delta(
+        &self,
+        twin: Value,
+        objects: &[(u32, Value, usize)],
+        numbering: &mut Numbering,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let mut changes = Vec::new();
+        let mut encoder = Encoder::new(self, numbering, &mut changes, true);
+        for &(number, object, nth) in objects {
+            if self.heap.has_flags(object, heap::RAW) {
+                if !self.heap.changed_indices(nth).is_empty() {
+                    encoder.out.push(change::BYTES);
+                    put_number(encoder.out, u64::from(number));
+                    put_bytes(encoder.out, self.heap.bytes(object));
+                }
+                continue;
+            }
+            let indexed = self.heap.has_flags(object, heap::INDEXED);
+            for offset in self.heap.changed_indices(nth) {
+                let (index, value) = if indexed {
+                    (Some(offset), self.heap.element(object, offset))
+                } else {
+                    (self.stored_index(object, offset), self.heap.slot(object, offset))
+                };
+                // A slot that is not stored leaves nothing.
+                let Some(index) = index else { continue };
+                if object == twin {
+                    encoder.out.push(change::SLOT);
+                } else {
+                    encoder.out.push(change::ELEMENT);
+                    put_number(encoder.out, u64::from(number));
+                }
+                put_number(encoder.out, index as u64);
+                encoder.value(value)?;
+            }
+        }
+        if !changes.is_empty() {
+            put_number(out, u64::from(numbering.next));
+            out.extend_from_slice(&changes);
+        }
+        Ok(())
+    }
+
+    /// The index among the stored slots of the slot at `offset`.
+    fn stored_index(&self, object: Value, offset: usize) -> Option<usize> {
+        let number = self.shapes.number_of(self.class_of(object))?;
+        let offsets = &self.shapes.entry(number)?.offsets;
+        offsets.iter().position(|&stored| stored == Some(offset as u32))
+    }
+}
+
+// ---- reading ----
+
+/// Objects met while reading, by number: where each lies among the handles.
+#[derive(Default)]
+struct Met {
+    handles: FxHashMap<u32, usize>,
+    /// For a twin: all numbers are below its counter.
+    below: u32,
+}
+
+/// A twin that was read: where it lies among the handles, its counter and shape, and from where its numbers
+/// count in this turn.
+struct Read {
+    handle: usize,
+    counter: u32,
+    shape: u32,
+    base: u32,
+}
+
+/// What is still to be read into an object.
+struct Filling {
+    /// Where the object lies among the handles.
+    handle: usize,
+    /// The shape, for objects with slots.
+    shape: Option<u32>,
+    next: usize,
+    count: usize,
+}
+
+/// The twin at rest that a load brought in.
+pub(crate) struct Loaded {
+    /// The twin.
+    pub twin: Value,
+    /// The number that the next new object of it gets.
+    pub counter: u32,
+    /// The shape that it was stored with.
+    pub shape: u32,
+    /// What its slots held, by name, if its definition has another shape now.
+    pub old_slots: Vec<(Symbol, Value)>,
+}
+
+/// The error of a load, or the limit that it ran into.
+enum Fail {
+    Bytes(DecodeError),
+    Stop,
+}
+
+impl From<DecodeError> for Fail {
+    fn from(error: DecodeError) -> Fail {
+        Fail::Bytes(error)
+    }
+}
+
+impl From<Stop> for Fail {
+    fn from(_: Stop) -> Fail {
+        Fail::Stop
+    }
+}
+
+impl Fail {
+    fn into_error(self) -> DecodeError {
+        match self {
+            Fail::Bytes(error) => error,
+            Fail::Stop => DecodeError::OutOfMemory,
+        }
+    }
+}
+
+impl Vm {
+    /// Reads a value of a message.
+    ///
+    /// # Errors
+    /// When the bytes are damaged or the value does not fit.
+    pub(crate) fn decode_message(&mut self, bytes: &[u8]) -> Result<Value, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let handles = self.run.handles.len();
+        let value = self.decode_value(&mut reader, &mut Met::default(), None);
+        self.run.handles.truncate(handles);
+        let value = value.map_err(Fail::into_error)?;
+        if reader.is_empty() { Ok(value) } else { Err(DecodeError::Damaged("more bytes than values")) }
+    }
+
+    /// Reads arguments and leaves them among the handles; answers how many.
+    pub(crate) fn decode_arguments(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let count = reader.length()?;
+        let start = self.run.handles.len();
+        self.run.handles.resize(start + count, Value::NIL);
+        let mut met = Met::default();
+        for index in 0..count {
+            match self.decode_value(&mut reader, &mut met, None) {
+                Ok(value) => self.run.handles[start + index] = value,
+                Err(fail) => {
+                    self.run.handles.truncate(start);
+                    return Err(fail.into_error());
+                }
+            }
+        }
+        self.run.handles.truncate(start + count);
+        if reader.is_empty() { Ok(count) } else { Err(DecodeError::Damaged("more bytes than values")) }
+    }
+
+    /// Reads a twin at rest into the turn, as the `nth` that the turn meets. Its objects are old: numbered,
+    /// and guarded.
+    pub(crate) fn decode_image(&mut self, path: &str, bytes: &[u8], nth: usize) -> Result<Loaded, DecodeError> {
+        let handles = self.run.handles.len();
+        let read = self.read_image(path, bytes, nth, &mut Met::default());
+        let result = read.map(|Read { handle, counter, shape, base: _ }| {
+            let twin = self.run.handles[handle];
+            let mut old_slots = Vec::new();
+            if self.shapes.number_of(self.class_of(twin)) != Some(shape) {
+                let names = self.shapes.get(shape).map(|shape| shape.slots.clone()).unwrap_or_default();
+                for (index, name) in names.iter().enumerate() {
+                    old_slots.push((self.symbols.intern(name), self.run.handles[handle + 1 + index]));
+                }
+            }
+            Loaded { twin, counter, shape, old_slots }
+        });
+        self.run.handles.truncate(handles);
+        result.map_err(Fail::into_error)
+    }
+
+    /// Reads the image; the twin is left at the handle that is answered.
+    fn read_image(&mut self, path: &str, bytes: &[u8], nth: usize, met: &mut Met) -> Result<Read, Fail> {
+        let mut reader = Reader::new(bytes);
+        let shape = reader.number32()?;
+        let counter = reader.number32()?;
+        let base = self.run.turn.open_range(nth, counter);
+        let base = base.ok_or(DecodeError::Damaged("more objects than a turn has numbers"))?;
+        met.below = counter;
+        let (class, count) = self.class_to_fill(shape)?;
+        if self.class(class).kind != ClassKind::Twin {
+            return Err(DecodeError::Damaged("a twin whose shape is none of a twin").into());
+        }
+        let name = self.new_string(path)?;
+        self.run.handles.push(name);
+        let twin = self.allocate(class)?;
+        let handle = self.run.handles.len() - 1;
+        let name = std::mem::replace(&mut self.run.handles[handle], twin);
+        self.heap.init_slot(twin, 0, name);
+        // Its slots lie directly behind it, for those that the definition no longer has.
+        self.run.handles.resize(handle + 1 + count, Value::NIL);
+        for index in 0..count {
+            let value = self.decode_value(&mut reader, met, Some(base))?;
+            self.run.handles[handle + 1 + index] = value;
+            if let Some(offset) = self.offset_of(shape, index) {
+                let twin = self.run.handles[handle];
+                self.heap.init_slot(twin, offset, value);
+            }
+        }
+        if !reader.is_empty() {
+            return Err(DecodeError::Damaged("more bytes than slots").into());
+        }
+        let twin = self.run.handles[handle];
+        // Number 0 of the twin's range is the twin itself.
+        self.heap.set_number(twin, base);
+        self.heap.set_flags(twin, heap::OLD);
+        Ok(Read { handle, counter, shape, base })
+    }
+
+    /// Applies a delta to an image: what replay does.
+    ///
+    /// # Errors
+    /// When either is damaged, or the delta does not belong to the image.
+    pub fn apply_delta(&mut self, path: &str, image: &[u8], delta: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        let resting = self.begin_scratch();
+        let result = self.apply(path, image, delta);
+        self.end_scratch(resting);
+        result.map_err(Fail::into_error)
+    }
+
+    fn apply(&mut self, path: &str, image: &[u8], delta: &[u8]) -> Result<Vec<u8>, Fail> {
+        let mut met = Met::default();
+        let Read { handle, counter, shape, base } = self.read_image(path, image, 0, &mut met)?;
+        let mut reader = Reader::new(delta);
+        let counter = if delta.is_empty() { counter } else { reader.number32()? };
+        met.below = counter;
+        // What the delta brings gets the numbers that follow, as it did in the turn.
+        self.run.turn.extend_range(counter).ok_or(DecodeError::Damaged("more objects than a turn has numbers"))?;
+        let twin_class = self.class_of(self.run.handles[handle]);
+        let now = self.shapes.number_of(twin_class).expect("twins have shapes");
+        if now != shape && !delta.is_empty() {
+            return Err(DecodeError::Damaged("a delta after a change of definition needs the image from then").into());
+        }
+        while !reader.is_empty() {
+            match reader.byte()? {
+                change::SLOT => {
+                    let index = reader.number()? as usize;
+                    let value = self.decode_value(&mut reader, &mut met, Some(base))?;
+                    let offset = self.offset_of(shape, index).ok_or(DecodeError::Damaged("a slot past the last"))?;
+                    let twin = self.run.handles[handle];
+                    self.heap.init_slot(twin, offset, value);
+                }
+                change::ELEMENT => {
+                    let object = self.met_object(reader.number32()?, &met)?;
+                    let index = reader.number()? as usize;
+                    let value = self.decode_value(&mut reader, &mut met, Some(base))?;
+                    self.fill(object, index, value)?;
+                }
+                change::BYTES => {
+                    let handle = self.met_object(reader.number32()?, &met)?;
+                    let bytes = reader.sized()?;
+                    let object = self.run.handles[handle];
+                    if !self.heap.has_flags(object, heap::RAW) || self.heap.length(object) != bytes.len() {
+                        return Err(DecodeError::Damaged("bytes for an object that has others").into());
+                    }
+                    self.check_raw(self.class_of(object), bytes)?;
+                    self.heap.init_bytes(object).copy_from_slice(bytes);
+                }
+                _ => return Err(DecodeError::Damaged("an unknown change").into()),
+            }
+        }
+        let mut out = Vec::with_capacity(image.len() + delta.len());
+        let twin = self.run.handles[handle];
+        let mut numbering = Numbering::of_twin(0, counter);
+        self.encode_image(twin, &mut numbering, &mut out)
+            .map_err(|_| DecodeError::Damaged("a value that is never stored"))?;
+        Ok(out)
+    }
+
+    fn met_object(&self, number: u32, met: &Met) -> Result<usize, DecodeError> {
+        met.handles.get(&number).copied().ok_or(DecodeError::Damaged("an object that is not there"))
+    }
+
+    /// Puts a value into a slot or element of the object at `handle`.
+    fn fill(&mut self, handle: usize, index: usize, value: Value) -> Result<(), DecodeError> {
+        let object = self.run.handles[handle];
+        if self.heap.has_flags(object, heap::RAW) {
+            return Err(DecodeError::Damaged("a value for an object of bytes"));
+        }
+        if self.heap.has_flags(object, heap::INDEXED) {
+            if index >= self.heap.length(object) {
+                return Err(DecodeError::Damaged("an element past the last"));
+            }
+            self.heap.init_element(object, index, value);
+            return Ok(());
+        }
+        let shape = self.shapes.number_of(self.class_of(object));
+        let offset = shape.and_then(|shape| self.offset_of(shape, index));
+        let offset = offset.ok_or(DecodeError::Damaged("a slot past the last"))?;
+        self.heap.init_slot(object, offset, value);
+        Ok(())
+    }
+
+    /// The class of a shape's objects, and how many slots it stores.
+    fn class_to_fill(&self, shape: u32) -> Result<(ClassId, usize), DecodeError> {
+        let entry = self.shapes.entry(shape).ok_or(DecodeError::Damaged("a shape that is not known"))?;
+        match entry.class {
+            Some(class) => Ok((class, entry.shape.slots.len())),
+            None => Err(DecodeError::UnknownPrototype(entry.shape.prototype.clone())),
+        }
+    }
+
+    fn offset_of(&self, shape: u32, index: usize) -> Option<usize> {
+        let entry = self.shapes.entry(shape)?;
+        entry.offsets.get(index).copied().flatten().map(|offset| offset as usize)
+    }
+
+    /// Raw bytes are read by primitives that trust them: text is UTF-8, a large integer is one.
+    fn check_raw(&self, class: ClassId, bytes: &[u8]) -> Result<(), DecodeError> {
+        if class == self.known.string && std::str::from_utf8(bytes).is_err() {
+            return Err(DecodeError::Damaged("text that is not UTF-8"));
+        }
+        Ok(())
+    }
+
+    /// Reads one value and all that it reaches. `old_base`: the value belongs to a twin at rest, whose
+    /// numbers start there in this turn.
+    fn decode_value(&mut self, reader: &mut Reader<'_>, met: &mut Met, old_base: Option<u32>) -> Result<Value, Fail> {
+        let root = self.run.handles.len();
+        self.run.handles.push(Value::NIL);
+        let mut open: Vec<Filling> = Vec::new();
+        let mut first = true;
+        loop {
+            // Where the value goes that is read next.
+            let place = if first {
+                first = false;
+                None
+            } else {
+                let Some(filling) = open.last_mut() else {
+                    return Ok(self.run.handles[root]);
+                };
+                if filling.next == filling.count {
+                    open.pop();
+                    continue;
+                }
+                filling.next += 1;
+                Some((filling.handle, filling.shape, filling.next - 1))
+            };
+            let value = self.decode_head(reader, met, old_base, &mut open)?;
+            match place {
+                None => self.run.handles[root] = value,
+                Some((handle, None, index)) => {
+                    let object = self.run.handles[handle];
+                    self.heap.init_element(object, index, value);
+                }
+                Some((handle, Some(shape), index)) => {
+                    if let Some(offset) = self.offset_of(shape, index) {
+                        let object = self.run.handles[handle];
+                        self.heap.init_slot(object, offset, value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads a value that has no parts, or the head of one that has, which is opened.
+    fn decode_head(
+        &mut self,
+        reader: &mut Reader<'_>,
+        met: &mut Met,
+        old_base: Option<u32>,
+        open: &mut Vec<Filling>,
+    ) -> Result<Value, Fail> {
+        let first = reader.byte()?;
+        if first >= tag::TINY {
+            return Ok(Value::small(i64::from(first) - 128));
+        }
+        match first {
+            tag::NIL => Ok(Value::NIL),
+            tag::TRUE => Ok(Value::TRUE),
+            tag::FALSE => Ok(Value::FALSE),
+            tag::INTEGER => {
+                let value = Value::integer(reader.integer()?);
+                Ok(value.ok_or(DecodeError::Damaged("an integer past 63 bits"))?)
+            }
+            tag::FLOAT => Ok(self.new_float(reader.float()?)?),
+            tag::CHARACTER => {
+                let character = char::from_u32(reader.number32()?);
+                Ok(Value::character(character.ok_or(DecodeError::Damaged("a character that is none"))?))
+            }
+            tag::SYMBOL => Ok(Value::symbol(self.symbols.intern(reader.text()?).0)),
+            tag::STRING => Ok(self.new_string(reader.text()?)?),
+            tag::LARGE => Ok(self.new_big_integer(&BigInt::from_signed_bytes_le(reader.sized()?))?),
+            tag::REFERENCE => {
+                let path = reader.text()?;
+                let kind = self.symbols.find(reader.text()?);
+                Ok(self.new_reference(path, kind)?)
+            }
+            tag::PROTOTYPE => {
+                let name = reader.text()?;
+                let prototype = self.symbols.find(name).and_then(|symbol| self.prototype_named(symbol));
+                Ok(prototype.ok_or_else(|| DecodeError::UnknownPrototype(name.to_owned()))?)
+            }
+            tag::PROMISE => Ok(self.new_promise(reader.number()?)?),
+            tag::BACK => {
+                let handle = self.met_object(reader.number32()?, met)?;
+                Ok(self.run.handles[handle])
+            }
+            tag::OBJECT | tag::OBJECT_IMMUTABLE => {
+                let number = reader.number32()?;
+                let shape = reader.number32()?;
+                let (class, count) = self.class_to_fill(shape)?;
+                if count > reader.bytes.len() {
+                    return Err(SHORT.into());
+                }
+                if !self.holds_slots(class) {
+                    return Err(DecodeError::Damaged("an object of a shape that has other contents").into());
+                }
+                let object = self.allocate(class)?;
+                let handle = self.meet(number, object, met, old_base, first == tag::OBJECT_IMMUTABLE)?;
+                open.push(Filling { handle, shape: Some(shape), next: 0, count });
+                Ok(object)
+            }
+            tag::INDEXED | tag::INDEXED_IMMUTABLE => {
+                let number = reader.number32()?;
+                let (class, _) = self.class_to_fill(reader.number32()?)?;
+                let count = reader.length()?;
+                if class != self.known.array {
+                    return Err(DecodeError::Damaged("elements for a shape that has none").into());
+                }
+                let object = self.allocate_indexed(class, count)?;
+                let handle = self.meet(number, object, met, old_base, first == tag::INDEXED_IMMUTABLE)?;
+                open.push(Filling { handle, shape: None, next: 0, count });
+                Ok(object)
+            }
+            tag::RAW | tag::RAW_IMMUTABLE => {
+                let number = reader.number32()?;
+                let (class, _) = self.class_to_fill(reader.number32()?)?;
+                let bytes = reader.sized()?;
+                if class != self.known.string && class != self.known.byte_array {
+                    return Err(DecodeError::Damaged("bytes for a shape that has none").into());
+                }
+                self.check_raw(class, bytes)?;
+                let flags = if class == self.known.string && bytes.is_ascii() { heap::ASCII } else { 0 };
+                let object = self.allocate_bytes(class, bytes.len(), flags)?;
+                self.heap.init_bytes(object).copy_from_slice(bytes);
+                self.meet(number, object, met, old_base, first == tag::RAW_IMMUTABLE)?;
+                Ok(object)
+            }
+            _ => Err(DecodeError::Damaged("an unknown kind of value").into()),
+        }
+    }
+
+    /// Whether objects of `class` are made of slots alone, so that the VM trusts nothing else of them.
+    fn holds_slots(&self, class: ClassId) -> bool {
+        let known = &self.known;
+        let others = [known.string, known.array, known.byte_array, known.large_integer, known.float, known.block];
+        self.class(class).kind == ClassKind::Object && !others.contains(&class) && !self.is_bound_to_the_run(class)
+    }
+
+    /// Notes an object that was just made; answers where it lies among the handles.
+    fn meet(
+        &mut self,
+        number: u32,
+        object: Value,
+        met: &mut Met,
+        old_base: Option<u32>,
+        immutable: bool,
+    ) -> Result<usize, DecodeError> {
+        let handle = self.run.handles.len();
+        self.run.handles.push(object);
+        if number == 0 || met.handles.insert(number, handle).is_some() {
+            return Err(DecodeError::Damaged("two objects of one number"));
+        }
+        if let Some(base) = old_base {
+            if number >= met.below {
+                return Err(DecodeError::Damaged("an object past its twin's counter"));
+            }
+            let number = base.checked_add(number).ok_or(DecodeError::Damaged("an object past the last number"))?;
+            self.heap.set_number(object, number);
+            self.heap.set_flags(object, heap::OLD);
+        }
+        if immutable {
+            self.heap.set_flags(object, heap::IMMUTABLE);
+        }
+        Ok(handle)
+    }
+}

@@ -1,0 +1,376 @@
+//! The end of a turn: what it changed is checked, then written out; and the faults of turns.
+//!
+//! Every twin that is new or changed must hold values of the types and within the bounds that its slots
+//! declare, and satisfy its invariants, which run as queries. What then is written is what the record keeps.
+
+use std::cmp::Ordering;
+use std::ptr::NonNull;
+
+use num_bigint::{BigInt, Sign};
+use num_traits::ToPrimitive;
+use twintalk_bytecode::image::Literal;
+
+use crate::class::{ClassId, ClassKind, LinkedMethod};
+use crate::codec::{DecodeError, EncodeError, Numbering};
+use crate::drive::{Asked, End};
+use crate::fault::{ExceptionKind, Fault};
+use crate::primitive::Stop;
+use crate::symbol::Symbol;
+use crate::turn::{Birth, Effects, TwinChange, TwinEffect};
+use crate::value::{Kind, Value};
+use crate::vm::Vm;
+
+impl Vm {
+    // ---- at the end of a turn ----
+
+    /// Checks the types, ranges and invariants of every twin that is new or changed.
+    pub(crate) fn check_twins(&mut self, world: &mut Asked<'_>) -> End {
+        let mut nth = 0;
+        while nth < self.run.turn.twins.len() {
+            if self.is_changed(nth) {
+                if let Err(fault) = self.check_slots(nth) {
+                    return End::Failed(fault);
+                }
+                let class = self.class_of(self.run.turn.twins[nth].value);
+                for index in 0..self.class(class).invariants.len() {
+                    let invariant = self.class(class).invariants[index];
+                    match self.check_invariant(world, nth, invariant) {
+                        End::Done(_) => {}
+                        end @ (End::Failed(_) | End::NotYet) => return end,
+                    }
+                }
+            }
+            nth += 1;
+        }
+        End::Done(Value::NIL)
+    }
+
+    /// Whether the twin is new, or some object of it was written to.
+    fn is_changed(&self, nth: usize) -> bool {
+        let twin = &self.run.turn.twins[nth];
+        if twin.removed {
+            return false;
+        }
+        match twin.birth {
+            Birth::Made | Birth::Carried => true,
+            Birth::Loaded => self.heap.written().any(|object| self.number_within(object, nth).is_some()),
+        }
+    }
+
+    /// Checks what the slots hold against their annotations; an Integer in a slot of Floats becomes one.
+    fn check_slots(&mut self, nth: usize) -> Result<(), Fault> {
+        let class = self.class_of(self.run.turn.twins[nth].value);
+        for index in 0..self.class(class).slots.len() {
+            let slot = &self.class(class).slots[index];
+            let (name, wanted, bounded) =
+                (slot.name, slot.type_class, slot.annotation.min.is_some() || slot.annotation.max.is_some());
+            if wanted.is_none() && !bounded {
+                continue;
+            }
+            let value = self.heap.slot(self.run.turn.twins[nth].value, index);
+            if value.is_nil() {
+                continue;
+            }
+            if let Some(wanted) = wanted {
+                if wanted == self.known.float && value.is_integer() {
+                    let number = value.integer_unchecked() as f64;
+                    let float = match self.new_float(number) {
+                        Ok(float) => float,
+                        Err(stop) => return Err(self.fault_of_stop(stop)),
+                    };
+                    let twin = self.run.turn.twins[nth].value;
+                    if self.set_slot(twin, index, float).is_err() {
+                        unreachable!("a twin is neither immutable nor in a query at commit");
+                    }
+                } else if !self.fits_type(value, wanted) {
+                    let text = format!(
+                        "slot `{}` of {} is for values of {}, but holds {} of {}",
+                        self.symbols.name(name),
+                        self.run.turn.twins[nth].path,
+                        self.symbols.name(self.class(wanted).name),
+                        self.describe(value),
+                        self.class_name(value),
+                    );
+                    return Err(self.plain_fault(ExceptionKind::SlotType.name(), text));
+                }
+            }
+            if bounded {
+                self.check_bounds(nth, class, index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a slot of type `wanted` may hold `value`. Small and large integers are one type, and a reference
+    /// fits when it is not known to be of another kind.
+    fn fits_type(&self, value: Value, wanted: ClassId) -> bool {
+        if self.is_kind_of(value, wanted) {
+            return true;
+        }
+        if wanted == self.known.integer {
+            return self.class_of(value) == self.known.large_integer;
+        }
+        self.class(wanted).kind == ClassKind::Twin && self.class_of(value) == self.known.reference
+    }
+
+    fn check_bounds(&self, nth: usize, class: ClassId, index: usize) -> Result<(), Fault> {
+        let twin = &self.run.turn.twins[nth];
+        let slot = &self.class(class).slots[index];
+        let value = self.heap.slot(twin.value, index);
+        let out_of = |bound: &str, limit: String| {
+            let text = format!(
+                "slot `{}` of {} is {} {limit}, but holds {}",
+                self.symbols.name(slot.name),
+                twin.path,
+                bound,
+                self.describe(value)
+            );
+            Err(self.plain_fault(ExceptionKind::SlotType.name(), text))
+        };
+        if let Some(min) = &slot.annotation.min
+            && self.compare_with_literal(value, min).is_none_or(|order| order.is_lt())
+        {
+            return out_of("at least", literal_text(min));
+        }
+        if let Some(max) = &slot.annotation.max
+            && self.compare_with_literal(value, max).is_none_or(|order| order.is_gt())
+        {
+            return out_of("at most", literal_text(max));
+        }
+        Ok(())
+    }
+
+    /// How a value stands to a number of the source; `None` where it is no number.
+    fn compare_with_literal(&self, value: Value, bound: &Literal) -> Option<Ordering> {
+        let bound_float = match bound {
+            Literal::Integer(bound) => {
+                if let Some(integer) = self.as_big_integer(value) {
+                    return Some(integer.cmp(&BigInt::from(*bound)));
+                }
+                *bound as f64
+            }
+            Literal::Float(bits) => f64::from_bits(*bits),
+            Literal::ScaledDecimal { digits, scale } => format!("{digits}e-{scale}").parse().ok()?,
+            Literal::LargeInteger { negative, magnitude } => {
+                let sign = if *negative { Sign::Minus } else { Sign::Plus };
+                let bound = BigInt::from_bytes_le(sign, magnitude);
+                if let Some(integer) = self.as_big_integer(value) {
+                    return Some(integer.cmp(&bound));
+                }
+                bound.to_f64()?
+            }
+            Literal::Nil
+            | Literal::True
+            | Literal::False
+            | Literal::Character(_)
+            | Literal::String(_)
+            | Literal::Symbol(_)
+            | Literal::Array(_)
+            | Literal::Bytes(_) => return None,
+        };
+        let number = self.as_float(value).or_else(|| self.as_big_integer(value)?.to_f64())?;
+        number.partial_cmp(&bound_float)
+    }
+
+    /// Runs one invariant as a query.
+    fn check_invariant(&mut self, world: &mut Asked<'_>, nth: usize, invariant: NonNull<LinkedMethod>) -> End {
+        let twin = self.run.turn.twins[nth].value;
+        self.run.turn.current = twin;
+        self.enter_query();
+        let base = self.begin(&[twin]);
+        let step = self.invoke(base, base, invariant, 0);
+        let flow = self.settle(step, base, base);
+        let end = self.go_on(world, flow);
+        self.leave_query();
+        match end {
+            End::Done(Value::TRUE) => End::Done(Value::TRUE),
+            End::Done(_) => {
+                let class = self.class_of(self.run.turn.twins[nth].value);
+                let text = format!(
+                    "the invariant `{}` of {} does not hold for {}",
+                    self.symbols.name(self.linked(invariant).selector),
+                    self.symbols.name(self.class(class).name),
+                    self.run.turn.twins[nth].path
+                );
+                End::Failed(self.plain_fault(ExceptionKind::InvariantBroken.name(), text))
+            }
+            end @ (End::Failed(_) | End::NotYet) => end,
+        }
+    }
+
+    /// Writes out what became of each twin, and hands over the rest.
+    pub(crate) fn write_effects(&mut self) -> Result<Effects, Fault> {
+        let mut effects = std::mem::take(&mut self.run.turn.effects);
+        for nth in 0..self.run.turn.twins.len() {
+            let twin = &self.run.turn.twins[nth];
+            // Made again after it was removed: the later entry speaks for the path.
+            let superseded = self.run.turn.twins[nth + 1..].iter().any(|later| later.path == twin.path);
+            if superseded {
+                continue;
+            }
+            let replaces = self.run.turn.twins[..nth]
+                .iter()
+                .any(|earlier| earlier.path == twin.path && earlier.birth != Birth::Made);
+            let change = if twin.removed {
+                if twin.birth == Birth::Made && !replaces { None } else { Some(TwinChange::Removed) }
+            } else if !self.is_changed(nth) {
+                None
+            } else {
+                Some(self.write_twin(nth)?)
+            };
+            if let Some(change) = change {
+                effects.twins.push(TwinEffect { path: self.run.turn.twins[nth].path.to_string(), change });
+            }
+        }
+        let changed: Vec<&TwinEffect> = effects
+            .twins
+            .iter()
+            .filter(|effect| match &effect.change {
+                TwinChange::Delta { delta, .. } => !delta.is_empty(),
+                TwinChange::Image(_) | TwinChange::Carried(_) | TwinChange::Removed => true,
+            })
+            .collect();
+        if changed.len() != effects.twins.len() {
+            effects.twins = changed.into_iter().cloned().collect();
+        }
+        Ok(effects)
+    }
+
+    fn write_twin(&self, nth: usize) -> Result<TwinChange, Fault> {
+        let twin = &self.run.turn.twins[nth];
+        let mut numbering = Numbering::of_twin(nth, twin.counter);
+        let refused = |error: EncodeError| self.not_storable_fault(&error, &format!("kept in {}", twin.path));
+        let mut image = Vec::new();
+        match twin.birth {
+            Birth::Made => {
+                self.encode_image(twin.value, &mut numbering, &mut image).map_err(refused)?;
+                Ok(TwinChange::Image(image))
+            }
+            Birth::Carried => {
+                self.encode_image(twin.value, &mut numbering, &mut image).map_err(refused)?;
+                Ok(TwinChange::Carried(image))
+            }
+            Birth::Loaded => {
+                let mut objects: Vec<(u32, Value, usize)> = self
+                    .heap
+                    .written()
+                    .enumerate()
+                    .filter_map(|(index, object)| Some((self.number_within(object, nth)?, object, index)))
+                    .collect();
+                objects.sort_by_key(|&(number, _, _)| number);
+                let mut delta = Vec::new();
+                self.encode_delta(twin.value, &objects, &mut numbering, &mut delta).map_err(refused)?;
+                self.encode_image(twin.value, &mut numbering, &mut image).map_err(refused)?;
+                Ok(TwinChange::Delta { delta, image })
+            }
+        }
+    }
+
+    /// The number of an object within the `nth` twin of the turn, if it belongs to that one.
+    pub(crate) fn number_within(&self, object: Value, nth: usize) -> Option<u32> {
+        let number = self.heap.number(object);
+        if number == 0 || self.heap.is_permanent(object) {
+            return None;
+        }
+        let (twin, number) = self.run.turn.split(number)?;
+        (twin == nth).then_some(number)
+    }
+
+    // ---- faults ----
+
+    pub(crate) fn plain_fault(&self, kind: &str, text: String) -> Fault {
+        Fault { kind: kind.to_owned(), text, trace: Vec::new() }
+    }
+
+    pub(crate) fn missing(&self, path: &str) -> Fault {
+        self.plain_fault(ExceptionKind::NoSuchTwin.name(), format!("there is no twin at {path}"))
+    }
+
+    pub(crate) fn taken(&self, path: &str, twin: Value) -> Fault {
+        let text = format!("the path {path} is taken: a {} lives there", self.class_name(twin));
+        self.plain_fault(ExceptionKind::PathError.name(), text)
+    }
+
+    pub(crate) fn far_send_fault(&self, twin: Value, selector: Symbol) -> Fault {
+        let text = format!(
+            "`{0}` of {1} is no query, so another composite cannot wait for it: send it far, as `... ! {0}`, or declare it `query`",
+            self.symbols.name(selector),
+            self.class_name(twin),
+        );
+        self.plain_fault(ExceptionKind::FarSend.name(), text)
+    }
+
+    pub(crate) fn not_storable_fault(&self, error: &EncodeError, what: &str) -> Fault {
+        let text = format!("an object of {} cannot be {what}: it is good for its own turn only", error.prototype);
+        self.plain_fault(ExceptionKind::NotStorable.name(), text)
+    }
+
+    pub(crate) fn decode_fault(&self, error: &DecodeError) -> Fault {
+        let kind = match error {
+            DecodeError::Damaged(_) => "Damaged",
+            DecodeError::UnknownPrototype(_) => "UnknownPrototype",
+            DecodeError::OutOfMemory => "OutOfMemory",
+        };
+        self.plain_fault(kind, error.to_string())
+    }
+
+    /// The fault behind a stop outside of any code: a limit.
+    pub(crate) fn fault_of_stop(&mut self, stop: Stop) -> Fault {
+        if stop == Stop::Raise
+            && let Some((kind, text)) = self.run.raise.take()
+        {
+            return self.plain_fault(kind.name(), text);
+        }
+        self.run.fault.take().unwrap_or_else(|| self.plain_fault("OutOfMemory", "the turn passed a limit".to_owned()))
+    }
+
+    pub(crate) fn twin_class(&self, name: &str) -> Result<ClassId, Fault> {
+        let class = self
+            .symbols
+            .find(name)
+            .and_then(|symbol| self.prototype_named(symbol))
+            .and_then(|prototype| self.class_of_prototype(prototype));
+        match class {
+            Some(class) if self.class(class).kind == ClassKind::Twin => Ok(class),
+            Some(_) => Err(self.plain_fault(ExceptionKind::PathError.name(), format!("{name} is no twin definition"))),
+            None => Err(self.plain_fault(ExceptionKind::PathError.name(), format!("there is no definition of {name}"))),
+        }
+    }
+
+    /// A value in a fault's text, short and without running code.
+    fn describe(&self, value: Value) -> String {
+        match value.kind() {
+            Kind::Nil => "nil".to_owned(),
+            Kind::Boolean(boolean) => boolean.to_string(),
+            Kind::Integer(integer) => integer.to_string(),
+            Kind::Float(float) => format!("{float:?}"),
+            Kind::Character(character) => format!("${character}"),
+            Kind::Symbol(number) => format!("#{}", self.symbols.name(Symbol(number))),
+            Kind::Pointer => match (self.path_of(value), self.as_text(value)) {
+                (Some(path), _) => path.to_owned(),
+                (None, Some(text)) => {
+                    let short: String = text.chars().take(40).collect();
+                    format!("'{short}'")
+                }
+                (None, None) => "an object".to_owned(),
+            },
+        }
+    }
+}
+
+fn literal_text(literal: &Literal) -> String {
+    match literal {
+        Literal::Integer(integer) => integer.to_string(),
+        Literal::Float(bits) => format!("{:?}", f64::from_bits(*bits)),
+        Literal::ScaledDecimal { digits, scale } => format!("{digits}e-{scale}"),
+        Literal::LargeInteger { .. }
+        | Literal::Nil
+        | Literal::True
+        | Literal::False
+        | Literal::Character(_)
+        | Literal::String(_)
+        | Literal::Symbol(_)
+        | Literal::Array(_)
+        | Literal::Bytes(_) => "its bound".to_owned(),
+    }
+}

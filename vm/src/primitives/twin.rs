@@ -1,0 +1,458 @@
+//! `Twin`, `TwinReference`, `Promise`, and what belongs to the turn: `Clock`, `Random`, `Transcript`.
+
+use crate::class::ClassKind;
+use crate::drive::Question;
+use crate::fault::ExceptionKind;
+use crate::primitive::{Row, Stop, Window};
+use crate::reference::check_path;
+use crate::symbol::Symbol;
+use crate::turn::{ENSURE, Event, MAKE, Mode, TimerEffect};
+use crate::value::Value;
+use crate::vm::Vm;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[
+    ("Twin.path", path),
+    ("Twin.reference", reference),
+    ("Twin.parent", parent),
+    ("Twin.root", root),
+    ("Twin.part:", part),
+    ("Twin.makePart:of:", make_part),
+    ("Twin.hasPart:", has_part),
+    ("Twin.partArray", part_array),
+    ("Twin.allPartArray", all_part_array),
+    ("Twin.end:", end),
+    ("Twin.emit:withArguments:", emit),
+    ("Twin.oldSlot:", old_slot),
+    ("Twin.startSlots", start_slots),
+    ("Twin.timerNames", timer_names),
+    ("Twin.timerDuration:", timer_duration),
+    ("Twin.timerRepeats:", timer_repeats),
+    ("Twin.runTimer:", run_timer),
+    ("Twin.setTimer:after:", set_timer_after),
+    ("Twin.setTimer:again:", set_timer_again),
+    ("Twin class.at:", at),
+    ("Twin class.new:", new),
+    ("Twin class.ensure:", ensure),
+    ("TwinReference.==", same),
+    ("Promise.isResolved", is_resolved),
+    ("Promise.wait", wait),
+    ("Clock class.nanoseconds", now),
+    ("Clock class.advanceNanoseconds:", advance),
+    ("Random class.bits", random_bits),
+    ("Transcript class.showText:", show),
+];
+
+// ---- receivers and arguments ----
+
+/// The receiver is a twin of this turn.
+fn twin(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let receiver = window.receiver(vm);
+    if receiver.is_pointer() && vm.class(vm.class_of(receiver)).kind == ClassKind::Twin {
+        return Ok(receiver);
+    }
+    let text = format!("this is for twins, but the receiver is of {}", vm.class_name(receiver));
+    Err(vm.raise(ExceptionKind::ArgumentError, text))
+}
+
+fn twin_path(vm: &mut Vm, window: Window) -> Result<String, Stop> {
+    let twin = twin(vm, window)?;
+    Ok(vm.path_of(twin).unwrap_or_default().to_owned())
+}
+
+fn text(vm: &mut Vm, window: Window, index: usize, what: &str) -> Result<String, Stop> {
+    let argument = window.argument(vm, index);
+    match vm.as_text(argument) {
+        Some(text) => Ok(text.to_owned()),
+        None => {
+            let text = format!("{what} is a string or symbol, but this is of {}", vm.class_name(argument));
+            Err(vm.raise(ExceptionKind::ArgumentError, text))
+        }
+    }
+}
+
+fn symbol(vm: &mut Vm, window: Window, index: usize, what: &str) -> Result<Symbol, Stop> {
+    let name = text(vm, window, index, what)?;
+    Ok(vm.symbols.intern(&name))
+}
+
+fn integer(vm: &mut Vm, window: Window, index: usize, what: &str) -> Result<i64, Stop> {
+    let argument = window.argument(vm, index);
+    match argument.as_integer() {
+        Some(integer) => Ok(integer),
+        None => {
+            let text = format!("{what} is an integer of 63 bits, but this is of {}", vm.class_name(argument));
+            Err(vm.raise(ExceptionKind::ArgumentError, text))
+        }
+    }
+}
+
+fn changes_nothing(vm: &mut Vm, what: &str) -> Result<(), Stop> {
+    if vm.run.turn.query {
+        return Err(vm.raise(ExceptionKind::QueryWrites, format!("a query changes nothing, but this one {what}")));
+    }
+    Ok(())
+}
+
+fn program_only(vm: &mut Vm, what: &str) -> Result<(), Stop> {
+    if vm.run.turn.mode != Mode::Program {
+        return Err(vm.raise(ExceptionKind::ProgramOnly, format!("only a program {what}, not a twin's turn")));
+    }
+    Ok(())
+}
+
+fn turn_only(vm: &mut Vm) -> Result<(), Stop> {
+    if vm.run.turn.mode == Mode::Program {
+        return Err(vm.raise(ExceptionKind::Error, "this is for the turns of twins"));
+    }
+    Ok(())
+}
+
+/// The path of the part below the receiver that the first argument names.
+fn part_path(vm: &mut Vm, window: Window) -> Result<String, Stop> {
+    let name = text(vm, window, 0, "the name of a part")?;
+    let path = format!("{}/{name}", twin_path(vm, window)?);
+    match check_path(&path) {
+        Ok(()) => Ok(path),
+        Err(wrong) => Err(vm.raise(ExceptionKind::PathError, wrong)),
+    }
+}
+
+// ---- paths ----
+
+fn path(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let twin = twin(vm, window)?;
+    Ok(vm.heap.slot(twin, 0))
+}
+
+fn reference(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let path = twin_path(vm, window)?;
+    let kind = vm.class(vm.class_of(window.receiver(vm))).name;
+    vm.new_reference(&path, Some(kind))
+}
+
+/// A reference to a twin of this composite, with its prototype if the turn has met it.
+fn near_reference(vm: &mut Vm, path: &str) -> Result<Value, Stop> {
+    let kind = match vm.run.turn.twin_at(path) {
+        Some(Some(twin)) => Some(vm.class(vm.class_of(twin)).name),
+        Some(None) | None => None,
+    };
+    vm.new_reference(path, kind)
+}
+
+fn parent(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let path = twin_path(vm, window)?;
+    match path.rsplit_once('/') {
+        Some((parent, _)) => near_reference(vm, parent),
+        None => Ok(Value::NIL),
+    }
+}
+
+fn root(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let path = twin_path(vm, window)?;
+    near_reference(vm, crate::turn::first_segment(&path))
+}
+
+fn part(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let path = part_path(vm, window)?;
+    near_reference(vm, &path)
+}
+
+// ---- parts ----
+
+fn has_part(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let path = part_path(vm, window)?;
+    match vm.run.turn.twin_at(&path) {
+        Some(twin) => Ok(Value::boolean(twin.is_some())),
+        None => {
+            vm.run.question = Some(Question::Exists(path));
+            Err(Stop::Ask)
+        }
+    }
+}
+
+/// The kernel has made sure that the path is free.
+fn make_part(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "makes a part")?;
+    turn_only(vm)?;
+    let path = part_path(vm, window)?;
+    let prototype = window.argument(vm, 1);
+    let class = vm
+        .class_of_prototype(prototype)
+        .filter(|&class| vm.class(class).kind == ClassKind::Twin && class != vm.known.twin);
+    let Some(class) = class else {
+        let text = "a part is made from a twin definition: `self part: 'pump-1' of: Pump`";
+        return Err(vm.raise(ExceptionKind::ArgumentError, text));
+    };
+    if matches!(vm.run.turn.twin_at(&path), Some(Some(_))) {
+        return Err(vm.raise(ExceptionKind::PathError, format!("the path {path} is taken")));
+    }
+    let nth = vm.make_twin(&path, class)?;
+    Ok(vm.run.turn.twins[nth].value)
+}
+
+fn part_array(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    parts(vm, window, false)
+}
+
+fn all_part_array(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    parts(vm, window, true)
+}
+
+fn parts(vm: &mut Vm, window: Window, all: bool) -> Result<Value, Stop> {
+    turn_only(vm)?;
+    let path = twin_path(vm, window)?;
+    vm.run.question = Some(Question::Parts { path, all });
+    Err(Stop::Ask)
+}
+
+/// Ends one twin; the kernel goes through its parts.
+fn end(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "removes a twin")?;
+    turn_only(vm)?;
+    let Some(path) = vm.path_of(window.argument(vm, 0)).map(str::to_owned) else {
+        return Err(vm.raise(ExceptionKind::ArgumentError, "only twins can be removed"));
+    };
+    if !vm.run.turn.is_near(&path) {
+        return Err(vm.raise(ExceptionKind::FarSend, "only twins of the own composite can be removed in its turn"));
+    }
+    match vm.run.turn.find(&path) {
+        Some(nth) => {
+            vm.run.turn.twins[nth].removed = true;
+            Ok(Value::NIL)
+        }
+        None => {
+            vm.run.question = Some(Question::Remove(path));
+            Err(Stop::Ask)
+        }
+    }
+}
+
+// ---- events, slots ----
+
+fn emit(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "emits an event")?;
+    turn_only(vm)?;
+    let path = twin_path(vm, window)?;
+    let selector = text(vm, window, 0, "the name of an event")?;
+    let Some(values) = vm.array_elements(window.argument(vm, 1)).map(<[Value]>::to_vec) else {
+        return Err(vm.raise(ExceptionKind::ArgumentError, "the values of an event are an array"));
+    };
+    // A declared event of this name and number of values: `full`, `alarm:`, `moved:to:`.
+    let names = vm.class(vm.class_of(window.receiver(vm))).events.iter().map(|&event| vm.symbols.name(event));
+    let declared = names.into_iter().find(|event| {
+        let named = **event == selector || event.split(':').next() == Some(selector.as_str());
+        named && event.matches(':').count() == values.len()
+    });
+    let selector = declared.map_or(selector.clone(), str::to_owned);
+    let mut arguments = Vec::new();
+    if let Err(error) = vm.encode_arguments(&values, &mut arguments) {
+        let text = format!("an object of {} cannot be in an event: it is good for its own turn only", error.prototype);
+        return Err(vm.raise(ExceptionKind::NotStorable, text));
+    }
+    vm.run.turn.effects.events.push(Event { path, selector, arguments });
+    Ok(window.receiver(vm))
+}
+
+/// What a slot held before the twin was carried over to its present definition.
+fn old_slot(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let path = twin_path(vm, window)?;
+    let name = symbol(vm, window, 0, "the name of a slot")?;
+    let found =
+        vm.run.turn.find(&path).and_then(|nth| {
+            vm.run.turn.twins[nth].old_slots.iter().find(|(old, _)| *old == name).map(|(_, value)| *value)
+        });
+    match found {
+        Some(value) => Ok(value),
+        None => {
+            let text = format!("the definition before had no slot `{}`", vm.symbols.name(name));
+            Err(vm.raise(ExceptionKind::ArgumentError, text))
+        }
+    }
+}
+
+fn start_slots(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let twin = twin(vm, window)?;
+    match vm.class(vm.class_of(twin)).initialiser {
+        None => Ok(twin),
+        Some(initialiser) => {
+            vm.run.intrinsic = Some(initialiser);
+            Err(Stop::Intrinsic)
+        }
+    }
+}
+
+// ---- timers ----
+
+fn timer_names(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let twin = twin(vm, window)?;
+    let timers = &vm.class(vm.class_of(twin)).timers;
+    let names: Vec<Value> = timers.iter().map(|timer| Value::symbol(vm.linked(timer.method).selector.0)).collect();
+    vm.new_array(&names)
+}
+
+fn timer(vm: &mut Vm, window: Window) -> Result<crate::class::TimerDefinition, Stop> {
+    let twin = twin(vm, window)?;
+    let name = symbol(vm, window, 0, "the name of a timer")?;
+    let found =
+        vm.class(vm.class_of(twin)).timers.iter().find(|timer| vm.linked(timer.method).selector == name).copied();
+    match found {
+        Some(timer) => Ok(timer),
+        None => {
+            let text = format!("{} has no timer `{}`", vm.class_name(twin), vm.symbols.name(name));
+            Err(vm.raise(ExceptionKind::ArgumentError, text))
+        }
+    }
+}
+
+fn timer_duration(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    vm.run.intrinsic = Some(timer(vm, window)?.duration);
+    Err(Stop::Intrinsic)
+}
+
+fn timer_repeats(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    Ok(Value::boolean(timer(vm, window)?.repeats))
+}
+
+fn run_timer(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    vm.run.intrinsic = Some(timer(vm, window)?.method);
+    Err(Stop::Intrinsic)
+}
+
+fn set_timer_after(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let duration_ns = integer(vm, window, 1, "the duration of a timer in nanoseconds")?.max(0);
+    let due_ns = vm.run.turn.now_ns.saturating_add(duration_ns);
+    set_timer(vm, window, due_ns)
+}
+
+/// A timer that missed some of its times does not catch up: it goes on with the next.
+fn set_timer_again(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let period_ns = integer(vm, window, 1, "the duration of a timer in nanoseconds")?.max(1);
+    let now_ns = vm.run.turn.now_ns;
+    let last_ns = vm.run.turn.due_ns.unwrap_or(now_ns);
+    let missed = now_ns.saturating_sub(last_ns) / period_ns;
+    let due_ns = last_ns.saturating_add(period_ns.saturating_mul(missed + 1));
+    set_timer(vm, window, due_ns)
+}
+
+fn set_timer(vm: &mut Vm, window: Window, due_ns: i64) -> Result<Value, Stop> {
+    changes_nothing(vm, "sets a timer")?;
+    turn_only(vm)?;
+    let path = twin_path(vm, window)?;
+    let name = text(vm, window, 0, "the name of a timer")?;
+    vm.run.turn.effects.timers.push(TimerEffect { path, name, due_ns: Some(due_ns) });
+    Ok(Value::NIL)
+}
+
+// ---- prototypes of twins ----
+
+/// The path that the argument is, and the name of the twin prototype that the receiver is.
+fn kind_and_path(vm: &mut Vm, window: Window) -> Result<(Symbol, String), Stop> {
+    let path = text(vm, window, 0, "the path of a twin")?;
+    let receiver = window.receiver(vm);
+    let class = vm.class_of_prototype(receiver).filter(|&class| vm.class(class).kind == ClassKind::Twin);
+    let Some(class) = class else {
+        return Err(vm.raise(ExceptionKind::ArgumentError, "only twin definitions have twins"));
+    };
+    match check_path(&path) {
+        Ok(()) => Ok((vm.class(class).name, path)),
+        Err(wrong) => Err(vm.raise(ExceptionKind::PathError, wrong)),
+    }
+}
+
+fn at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let (kind, path) = kind_and_path(vm, window)?;
+    let kind = (window.receiver(vm) != vm.class(vm.known.twin).prototype).then_some(kind);
+    vm.new_reference(&path, kind)
+}
+
+fn new(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    make(vm, window, MAKE)
+}
+
+fn ensure(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    make(vm, window, ENSURE)
+}
+
+/// In a program a turn of the new composite; in a turn a far send to it.
+fn make(vm: &mut Vm, window: Window, selector: &str) -> Result<Value, Stop> {
+    let (kind, path) = kind_and_path(vm, window)?;
+    if window.receiver(vm) == vm.class(vm.known.twin).prototype {
+        let text = "Twin itself has no twins: send this to a twin definition of your own";
+        return Err(vm.raise(ExceptionKind::ArgumentError, text));
+    }
+    let arguments = crate::codec::symbol_argument(vm.symbols.name(kind));
+    match vm.run.turn.mode {
+        Mode::Program => {
+            vm.run.question = Some(Question::Turn { path, selector: selector.to_owned(), arguments });
+            Err(Stop::Ask)
+        }
+        Mode::Turn => {
+            if vm.run.turn.is_near(&path) {
+                let text = format!("{path} is of this composite: make it with `part:of:`, sent to the twin above it");
+                return Err(vm.raise(ExceptionKind::PathError, text));
+            }
+            vm.send_far_message(path.clone(), selector.to_owned(), arguments)?;
+            vm.new_reference(&path, Some(kind))
+        }
+    }
+}
+
+fn same(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let (left, right) = (window.receiver(vm), window.argument(vm, 0));
+    Ok(Value::boolean(left == right || vm.same_twin(left, right)))
+}
+
+// ---- promises ----
+
+fn promise(vm: &mut Vm, window: Window) -> Result<u64, Stop> {
+    let receiver = window.receiver(vm);
+    if receiver.is_pointer()
+        && vm.class_of(receiver) == vm.known.promise
+        && let Some(number) = vm.heap.slot(receiver, 0).as_integer()
+    {
+        return Ok(number as u64);
+    }
+    Err(vm.raise(ExceptionKind::ArgumentError, "this is for promises that a far send answered"))
+}
+
+fn is_resolved(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    program_only(vm, "can ask whether a reply is there")?;
+    vm.run.question = Some(Question::IsResolved(promise(vm, window)?));
+    Err(Stop::Ask)
+}
+
+fn wait(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    program_only(vm, "can wait")?;
+    vm.run.question = Some(Question::Wait(promise(vm, window)?));
+    Err(Stop::Ask)
+}
+
+// ---- time, chance, output ----
+
+fn now(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
+    match vm.run.turn.mode {
+        Mode::Turn => Ok(Value::small(vm.run.turn.now_ns)),
+        Mode::Program => {
+            vm.run.question = Some(Question::Now);
+            Err(Stop::Ask)
+        }
+    }
+}
+
+fn advance(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    program_only(vm, "moves the clock")?;
+    let duration_ns = integer(vm, window, 0, "a duration in nanoseconds")?;
+    vm.run.question = Some(Question::Advance(duration_ns.max(0)));
+    Err(Stop::Ask)
+}
+
+/// 53 bits of SplitMix64 (Steele, Lea & Flood 2014), which starts from the turn's seed.
+fn random_bits(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
+    Ok(Value::small((vm.run.turn.next_random() >> 11) as i64))
+}
+
+fn show(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let shown = text(vm, window, 0, "what is shown")?;
+    vm.print(shown)
+}

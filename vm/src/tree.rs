@@ -1,0 +1,290 @@
+//! Values outside the VM: what a command line or a network hands in, and what they are shown.
+//!
+//! A [`Tree`] is a tree. It is read straight from the bytes of a message, image or delta, without a heap and
+//! without running code, so it can show what the present definitions no longer know. An object that
+//! is mentioned again appears as its number, and what is nested too deep is left out.
+
+use num_bigint::BigInt;
+
+use crate::codec::{DecodeError, Reader, put_bytes, put_integer, put_number, tag};
+use crate::shape::Shapes;
+use crate::value::{INTEGER_MAX, INTEGER_MIN};
+
+/// How deep a tree goes at most.
+pub const DEPTH_MAX: usize = 48;
+
+/// A value as a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tree {
+    /// nil.
+    Nil,
+    /// true or false.
+    Boolean(bool),
+    /// An integer of any size.
+    Integer(BigInt),
+    /// A float.
+    Float(f64),
+    /// A character.
+    Character(char),
+    /// A symbol.
+    Symbol(String),
+    /// A string.
+    String(String),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// An array.
+    Array(Vec<Tree>),
+    /// A twin, by its path, and the name of its prototype, which is empty where it is not known.
+    Reference(String, String),
+    /// A prototype, by its name.
+    Prototype(String),
+    /// A promise, by its number.
+    Promise(u64),
+    /// An object.
+    Object {
+        /// Its prototype.
+        prototype: String,
+        /// Its slots, in order.
+        slots: Vec<(String, Tree)>,
+    },
+    /// An object that stands elsewhere in the tree already, by its number.
+    Again(u32),
+    /// What is nested deeper than [`DEPTH_MAX`].
+    Deeper,
+}
+
+impl Tree {
+    /// An integer.
+    pub fn integer(number: i64) -> Tree {
+        Tree::Integer(number.into())
+    }
+
+    /// A string.
+    pub fn string(text: impl Into<String>) -> Tree {
+        Tree::String(text.into())
+    }
+
+    /// Reads one value of a message.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn from_message(bytes: &[u8], shapes: &Shapes) -> Result<Tree, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let datum = read(&mut reader, shapes, 0)?;
+        ended(&reader)?;
+        Ok(datum)
+    }
+
+    /// Reads the arguments of a message.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn from_arguments(bytes: &[u8], shapes: &Shapes) -> Result<Vec<Tree>, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let count = reader.length()?;
+        let data = (0..count).map(|_| read(&mut reader, shapes, 0)).collect::<Result<_, _>>()?;
+        ended(&reader)?;
+        Ok(data)
+    }
+
+    /// Reads a twin at rest: an object.
+    ///
+    /// # Errors
+    /// When the bytes are damaged.
+    pub fn from_image(bytes: &[u8], shapes: &Shapes) -> Result<Tree, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
+        reader.number32()?;
+        let slots = read_slots(&mut reader, shapes, &shape.slots, 0)?;
+        ended(&reader)?;
+        Ok(Tree::Object { prototype: shape.prototype.clone(), slots })
+    }
+
+    /// Appends the value as the VM reads it.
+    ///
+    /// # Errors
+    /// For what only makes sense inside a store: objects, promises.
+    pub fn write(&self, out: &mut Vec<u8>, shapes: &Shapes) -> Result<(), String> {
+        let mut next = 1;
+        self.write_numbered(out, shapes, &mut next)
+    }
+
+    /// The arguments of a message, as the VM reads them.
+    ///
+    /// # Errors
+    /// As for [`Tree::write`].
+    pub fn write_arguments(arguments: &[Tree], shapes: &Shapes) -> Result<Vec<u8>, String> {
+        let mut out = Vec::new();
+        put_number(&mut out, arguments.len() as u64);
+        let mut next = 1;
+        for argument in arguments {
+            argument.write_numbered(&mut out, shapes, &mut next)?;
+        }
+        Ok(out)
+    }
+
+    fn write_numbered(&self, out: &mut Vec<u8>, shapes: &Shapes, next: &mut u32) -> Result<(), String> {
+        match self {
+            Tree::Nil => out.push(tag::NIL),
+            Tree::Boolean(true) => out.push(tag::TRUE),
+            Tree::Boolean(false) => out.push(tag::FALSE),
+            Tree::Integer(integer) => match i64::try_from(integer) {
+                Ok(small) if (INTEGER_MIN..=INTEGER_MAX).contains(&small) => put_integer(out, small),
+                Ok(_) | Err(_) => {
+                    out.push(tag::LARGE);
+                    put_bytes(out, &integer.to_signed_bytes_le());
+                }
+            },
+            Tree::Float(float) => {
+                out.push(tag::FLOAT);
+                out.extend_from_slice(&float.to_bits().to_le_bytes());
+            }
+            Tree::Character(character) => {
+                out.push(tag::CHARACTER);
+                put_number(out, u64::from(u32::from(*character)));
+            }
+            Tree::Symbol(name) => {
+                out.push(tag::SYMBOL);
+                put_bytes(out, name.as_bytes());
+            }
+            Tree::String(text) => {
+                out.push(tag::STRING);
+                put_bytes(out, text.as_bytes());
+            }
+            Tree::Reference(path, kind) => {
+                out.push(tag::REFERENCE);
+                put_bytes(out, path.as_bytes());
+                put_bytes(out, kind.as_bytes());
+            }
+            Tree::Prototype(name) => {
+                out.push(tag::PROTOTYPE);
+                put_bytes(out, name.as_bytes());
+            }
+            Tree::Array(elements) => {
+                put_object(out, tag::INDEXED, shapes, "Array", next)?;
+                put_number(out, elements.len() as u64);
+                for element in elements {
+                    element.write_numbered(out, shapes, next)?;
+                }
+            }
+            Tree::Bytes(bytes) => {
+                put_object(out, tag::RAW, shapes, "ByteArray", next)?;
+                put_bytes(out, bytes);
+            }
+            Tree::Promise(_) | Tree::Object { .. } | Tree::Again(_) | Tree::Deeper => {
+                return Err(
+                    "only numbers, strings, symbols, booleans, nil, arrays and twins can be handed in".to_owned()
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put_object(out: &mut Vec<u8>, kind: u8, shapes: &Shapes, prototype: &str, next: &mut u32) -> Result<(), String> {
+    let shape = (0..shapes.len() as u32)
+        .find(|&number| shapes.get(number).is_some_and(|shape| shape.kernel && shape.prototype == prototype))
+        .ok_or_else(|| format!("the kernel has no {prototype}"))?;
+    out.push(kind);
+    put_number(out, u64::from(*next));
+    put_number(out, u64::from(shape));
+    *next += 1;
+    Ok(())
+}
+
+fn ended(reader: &Reader<'_>) -> Result<(), DecodeError> {
+    if reader.is_empty() { Ok(()) } else { Err(DecodeError::Damaged("more bytes than values")) }
+}
+
+fn read_slots(
+    reader: &mut Reader<'_>,
+    shapes: &Shapes,
+    names: &[String],
+    depth: usize,
+) -> Result<Vec<(String, Tree)>, DecodeError> {
+    names.iter().map(|name| Ok((name.clone(), read(reader, shapes, depth)?))).collect()
+}
+
+/// Reads one value. Past [`DEPTH_MAX`] its parts are read over without being kept.
+fn read(reader: &mut Reader<'_>, shapes: &Shapes, depth: usize) -> Result<Tree, DecodeError> {
+    let first = reader.byte()?;
+    if first >= tag::TINY {
+        return Ok(Tree::integer(i64::from(first) - 128));
+    }
+    let name_of = |number: u32| shapes.get(number).ok_or(DecodeError::Damaged("a shape that is not known"));
+    Ok(match first {
+        tag::NIL => Tree::Nil,
+        tag::TRUE => Tree::Boolean(true),
+        tag::FALSE => Tree::Boolean(false),
+        tag::INTEGER => Tree::integer(reader.integer()?),
+        tag::FLOAT => Tree::Float(reader.float()?),
+        tag::CHARACTER => {
+            Tree::Character(char::from_u32(reader.number32()?).ok_or(DecodeError::Damaged("a character that is none"))?)
+        }
+        tag::SYMBOL => Tree::Symbol(reader.text()?.to_owned()),
+        tag::STRING => Tree::String(reader.text()?.to_owned()),
+        tag::LARGE => Tree::Integer(BigInt::from_signed_bytes_le(reader.sized()?)),
+        tag::REFERENCE => Tree::Reference(reader.text()?.to_owned(), reader.text()?.to_owned()),
+        tag::PROTOTYPE => Tree::Prototype(reader.text()?.to_owned()),
+        tag::PROMISE => Tree::Promise(reader.number()?),
+        tag::BACK => Tree::Again(reader.number32()?),
+        tag::OBJECT | tag::OBJECT_IMMUTABLE => {
+            reader.number32()?;
+            let shape = name_of(reader.number32()?)?;
+            if depth == DEPTH_MAX {
+                skip(reader, shapes, shape.slots.len())?;
+                return Ok(Tree::Deeper);
+            }
+            let slots = read_slots(reader, shapes, &shape.slots, depth + 1)?;
+            Tree::Object { prototype: shape.prototype.clone(), slots }
+        }
+        tag::INDEXED | tag::INDEXED_IMMUTABLE => {
+            reader.number32()?;
+            name_of(reader.number32()?)?;
+            let count = reader.length()?;
+            if depth == DEPTH_MAX {
+                skip(reader, shapes, count)?;
+                return Ok(Tree::Deeper);
+            }
+            Tree::Array((0..count).map(|_| read(reader, shapes, depth + 1)).collect::<Result<_, _>>()?)
+        }
+        tag::RAW | tag::RAW_IMMUTABLE => {
+            reader.number32()?;
+            let text = name_of(reader.number32()?)?.prototype == "String";
+            let bytes = reader.sized()?;
+            match std::str::from_utf8(bytes) {
+                Ok(string) if text => Tree::String(string.to_owned()),
+                Ok(_) | Err(_) => Tree::Bytes(bytes.to_vec()),
+            }
+        }
+        _ => return Err(DecodeError::Damaged("an unknown kind of value")),
+    })
+}
+
+/// Reads over `count` values, however deep they are.
+fn skip(reader: &mut Reader<'_>, shapes: &Shapes, count: usize) -> Result<(), DecodeError> {
+    let mut left = count;
+    while left > 0 {
+        left -= 1;
+        // Of what has parts only the head is read: its parts join those still to be read over.
+        let first = *reader.bytes.first().ok_or(DecodeError::Damaged("it ends too early"))?;
+        match first {
+            tag::OBJECT | tag::OBJECT_IMMUTABLE => {
+                reader.byte()?;
+                reader.number32()?;
+                let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
+                left += shape.slots.len();
+            }
+            tag::INDEXED | tag::INDEXED_IMMUTABLE => {
+                reader.byte()?;
+                reader.number32()?;
+                reader.number32()?;
+                left += reader.length()?;
+            }
+            _ => {
+                read(reader, shapes, 0)?;
+            }
+        }
+    }
+    Ok(())
+}
