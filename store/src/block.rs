@@ -35,9 +35,6 @@ pub const BLOCK_BYTES_MAX: usize = 16 << 10;
 const HEADER_BYTES: usize = 28;
 /// Where the checksum stands.
 const CHECKSUM: Range<usize> = 8..12;
-/// What one long record may have beside its own bytes: the header, and the counts of the tables.
-const OVERHEAD_BYTES_MAX: usize = HEADER_BYTES + 5 * 5 + 5;
-
 /// A table of names in a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NameKind {
@@ -387,6 +384,18 @@ fn checksum(block: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// `bytes` with the checksum that they would have as a block; `None` when they are too few. For tests
+/// and tools that change blocks on purpose.
+pub fn with_checksum(bytes: &[u8]) -> Option<Vec<u8>> {
+    if bytes.len() < HEADER_BYTES {
+        return None;
+    }
+    let mut bytes = bytes.to_vec();
+    let sum = checksum(&bytes);
+    bytes[CHECKSUM].copy_from_slice(&sum.to_le_bytes());
+    Some(bytes)
+}
+
 /// What the header says.
 #[derive(Clone, Copy, Debug)]
 struct Header {
@@ -424,8 +433,8 @@ fn read_header(bytes: &[u8]) -> Result<Header, RecordError> {
     if count == 0 {
         return Err(RecordError::Malformed("a block has no record"));
     }
-    if bytes.len() > RECORD_BYTES_MAX + OVERHEAD_BYTES_MAX {
-        return Err(RecordError::Malformed("a block is too long"));
+    if number == 0 {
+        return Err(RecordError::Malformed("blocks count from 1"));
     }
     Ok(Header { partition, number, count, base_time_ns })
 }
@@ -606,7 +615,11 @@ impl<'a> Block<'a> {
             records.push(input.bytes()?);
         }
         input.end()?;
-        if count > 1 && bytes.len() > BLOCK_BYTES_MAX {
+        let is_too_long = match records.as_slice() {
+            [record] => bytes.len() - HEADER_BYTES - number_bytes(record.len()) > RECORD_BYTES_MAX,
+            _ => bytes.len() > BLOCK_BYTES_MAX,
+        };
+        if is_too_long {
             return Err(RecordError::Malformed("a block is too long"));
         }
         Ok(Block { header, names, records })

@@ -151,7 +151,14 @@ fn check_rules(record: &Record<'_>, context: Context) -> Result<(), &'static str
     if record.twins.iter().any(|twin| twin.previous.is_some_and(|previous| previous >= context.position)) {
         return Err("a back chain leads back");
     }
+    let is_before_log = |position: &Position| position.block == 0;
+    if record.twins.iter().any(|twin| twin.previous.as_ref().is_some_and(is_before_log)) {
+        return Err("blocks count from 1");
+    }
     if let Some(origin) = record.cause.origin {
+        if is_before_log(&origin.position) {
+            return Err("blocks count from 1");
+        }
         if origin.partition == context.partition && origin.position >= context.position {
             return Err("a cause comes before its effect");
         }

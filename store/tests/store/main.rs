@@ -2,6 +2,7 @@
 
 mod both;
 mod crash;
+mod fixture;
 mod folder;
 mod hostile;
 mod keys;

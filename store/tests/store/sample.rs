@@ -110,7 +110,7 @@ pub fn random() -> impl Strategy<Value = Random> {
     let cause = (
         (0..6u8, name()),
         number(),
-        option::of((0..4u16, 0..Position::BLOCK_MAX, any::<u32>())),
+        option::of((0..4u16, 1..Position::BLOCK_MAX, any::<u32>())),
         option::of(vec(any::<u8>(), 1..40)),
         option::of(name()),
         option::of((any::<[u8; 16]>(), any::<[u8; 8]>(), any::<u8>())),
@@ -163,9 +163,9 @@ pub fn random() -> impl Strategy<Value = Random> {
 }
 
 impl Random {
-    /// The record, at `time_ns`, to stand in partition 0 at `at` or behind it.
+    /// The record, at `time_ns`, to stand in partition 0 at `at`, which is block 2 or later, or behind it.
     pub fn record(&self, time_ns: i64, at: Position) -> Record<'_> {
-        let before = |block: u64, index: u32| Position { block: block % at.block.max(1), index };
+        let before = |block: u64, index: u32| Position { block: 1 + block % (at.block - 1).max(1), index };
         let sender = match self.sender.0 {
             0 => Sender::Program,
             1 => Sender::Outside(&self.sender.1),
