@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use crate::class::{LinkedMethod, Target};
 use crate::fault::{ExceptionKind, Fault};
 use crate::interpret::{Exit, Flow};
-use crate::primitive::Stop;
+use crate::primitive::{Primitive, Stop, Window};
 use crate::symbol::{Symbol, argument_count};
 use crate::turn::Mode;
 use crate::value::Value;
@@ -130,6 +130,31 @@ impl Vm {
         let answer = self.send(value, "printString", &[], world)?;
         let shown = self.as_text(answer).map(str::to_owned);
         Ok(shown.unwrap_or_else(|| format!("a {} whose printString is no string", self.class_name(value))))
+    }
+
+    /// Runs a primitive on a receiver and arguments, whatever they are: for tests, since a program may
+    /// come close to that.
+    ///
+    /// # Errors
+    /// As [`Vm::run_main`].
+    #[doc(hidden)]
+    pub fn run_primitive(
+        &mut self,
+        primitive: Primitive,
+        values: &[Value],
+        world: &mut dyn ProgramWorld,
+    ) -> Result<Value, Fault> {
+        self.run.fuel = self.limits.fuel;
+        let window = self.begin(values);
+        let answer = primitive(self, Window { base: 0, argument_count: values.len() - 1 });
+        let flow = match answer {
+            Ok(value) => {
+                self.set_stack_at(0, value);
+                Flow::Go
+            }
+            Err(stop) => self.settle(Err(stop), window, window),
+        };
+        self.program_end(flow, world)
     }
 
     /// Runs a method on a receiver and arguments, to its end.

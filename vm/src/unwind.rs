@@ -57,6 +57,7 @@ impl Vm {
         // the registers that their marks say.
         unsafe {
             while frame > unwind.to {
+                debug_assert!(self.frame_mark(frame) != Mark::Base, "a stretch of its own is never left");
                 match self.frame_mark(frame) {
                     Mark::Crossing => self.cross_back(frame),
                     Mark::Ensure | Mark::Curtail if *(*frame).base.add(2) != Value::TRUE => {
@@ -280,9 +281,21 @@ impl Vm {
         while frame > first {
             // SAFETY: frames from the first to the published one are filled; marks say their registers.
             unsafe {
-                if self.frame_mark(frame) == Mark::HandlerRun && *(*frame).base == exception {
-                    let on_do = (*(*frame).base.add(2)).integer_unchecked();
-                    return Some((frame, self.frame_at(on_do as usize)));
+                match self.frame_mark(frame) {
+                    Mark::HandlerRun if *(*frame).base == exception => {
+                        let on_do = (*(*frame).base.add(2)).integer_unchecked();
+                        return Some((frame, self.frame_at(on_do as usize)));
+                    }
+                    // Nothing leads out of a stretch of its own.
+                    Mark::Base => return None,
+                    Mark::HandlerRun
+                    | Mark::Handler
+                    | Mark::None
+                    | Mark::Own
+                    | Mark::Ensure
+                    | Mark::Curtail
+                    | Mark::Unwinding
+                    | Mark::Crossing => {}
                 }
                 frame = frame.sub(1);
             }
