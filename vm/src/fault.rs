@@ -77,7 +77,7 @@ pub struct Fault {
 /// One frame of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceLine {
-    /// `Prototype>>selector`, with ` block` for a block.
+    /// `Prototype>>selector`, or `main` for the statements of a program; with ` block` for a block.
     pub method: String,
     /// The path of the twin, if the receiver is one.
     pub twin: Option<String>,

@@ -325,7 +325,9 @@ impl Vm {
     /// The fault of an exception that nobody handles; its own methods are left out of the trace.
     pub(crate) fn fault_of(&mut self, exception: Value, kind: String, text: String) -> Stop {
         let stop = self.fault(&kind, text);
-        let own = crate::interpret::frames(&self.run).take_while(|&(_, _, receiver)| receiver == exception);
+        let prototype = self.class(self.class_of(exception)).prototype;
+        let own = crate::interpret::frames(&self.run)
+            .take_while(|&(_, _, receiver)| receiver == exception || receiver == prototype);
         let own = own.filter(|(code, _, _)| self.method_of(code).mark == Mark::None).count();
         if let Some(fault) = &mut self.run.fault {
             fault.trace.drain(..own.min(fault.trace.len()));

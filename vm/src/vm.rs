@@ -784,9 +784,11 @@ impl Vm {
             Some(format!("{}:{line}:{column}", file.name))
         });
         let twin = self.path_of(receiver).map(str::to_owned);
+        let is_main = image.main == Some(code.method);
         let name = self.symbols.name(class.name);
         let selector = self.symbols.name(method.selector);
-        Some(TraceLine { method: format!("{name}{side}>>{selector}{block}"), twin, place })
+        let method = if is_main { format!("main{block}") } else { format!("{name}{side}>>{selector}{block}") };
+        Some(TraceLine { method, twin, place })
     }
 }
 

@@ -97,7 +97,7 @@ impl<'a> Linker<'a, '_> {
         let layout = match (number, name_text) {
             (0, "Array") => Layout::Elements,
             (0, "String" | "ByteArray" | "LargeInteger" | "Float") => Layout::Bytes,
-            (0, "Nil" | "True" | "False" | "Integer" | "Character" | "Symbol" | "Block" | "Cell") => Layout::None,
+            (0, "Nil" | "True" | "False" | "Integer" | "Character" | "Symbol" | "Block") => Layout::None,
             _ => parent.map_or(Layout::Slots, |parent| self.vm.class(parent).layout),
         };
         // Children of a layout of their own keep it; all others of the kernel's start anew.
@@ -139,7 +139,7 @@ impl<'a> Linker<'a, '_> {
         if has_slots && (layout != Layout::Slots || is_root || (number == 0 && name_text == "Prototype")) {
             return Err(LinkError::SlotsNotAllowed { prototype: name_text.to_owned() });
         }
-        let slot_count = if number == 0 && name_text == "Cell" { 1 } else { self.vm.class(class).slots.len() };
+        let slot_count = self.vm.class(class).slots.len();
         self.vm.heap.set_slot_count(class, slot_count as u32);
         let side_slots = self.vm.class(side).slots.len();
         self.vm.heap.set_slot_count(side, side_slots as u32);
@@ -295,13 +295,17 @@ impl<'a> Linker<'a, '_> {
         for (index, class) in immediates.into_iter().enumerate() {
             vm.immediate_classes[index] = class.0;
         }
-        let needs: [(ClassId, usize, &'static str); 5] = [
+        let needs: [(ClassId, usize, &'static str); 6] = [
             (known.message, 2, "the slots selector and arguments"),
             (known.exception, 1, "a slot messageText, its first"),
             (known.exception_set, 1, "a slot members, its first"),
             (known.reference, 2, "the slots path and kind"),
-            (known.scaled_decimal, 2, "the slots unscaled and scale"),
+            (known.scaled_decimal, 2, "the slots digits and scale"),
+            (known.promise, 1, "a slot number, its first"),
         ];
+        if vm.class(known.cell).slots.len() != 1 {
+            return Err(LinkError::KernelShape { prototype: "Cell".to_owned(), needs: "one slot" });
+        }
         for (class, slots, needs) in needs {
             if vm.class(class).slots.len() < slots {
                 let prototype = vm.symbols.name(vm.class(class).name).to_owned();

@@ -1,4 +1,10 @@
 //! The VM from outside: images in, answers, faults and traces out.
 
 mod assemble;
+mod block;
+mod exception;
+mod hostile;
+mod object;
+mod primitive;
+mod program;
 mod send;
