@@ -115,6 +115,8 @@ pub struct Run {
     /// What is left to spend.
     pub(crate) fuel: i64,
     pub(crate) next_serial: u64,
+    /// How many objects of this run were given a number by `identityHash`.
+    pub(crate) next_identity: u32,
     /// Values that primitives and the decoder hold across allocations.
     pub(crate) handles: Vec<Value>,
     /// The region, while the run rests.
@@ -153,6 +155,7 @@ impl Run {
             stack,
             fuel: 0,
             next_serial: 0,
+            next_identity: 0,
             handles: Vec::new(),
             region: None,
             turn: TurnState::new(),

@@ -6,10 +6,30 @@
 
 use crate::primitive::Row;
 
+mod array;
 mod block;
 mod exception;
+mod float;
+mod hashed;
+mod integer;
+mod object;
 mod prototype;
+mod stream;
+mod support;
+mod text;
 mod twin;
 
 /// The rows of every file.
-pub const TABLES: &[&[Row]] = &[block::ROWS, exception::ROWS, prototype::ROWS, twin::ROWS];
+pub const TABLES: &[&[Row]] = &[
+    array::ROWS,
+    block::ROWS,
+    exception::ROWS,
+    float::ROWS,
+    hashed::ROWS,
+    integer::ROWS,
+    object::ROWS,
+    prototype::ROWS,
+    stream::ROWS,
+    text::ROWS,
+    twin::ROWS,
+];

@@ -1,0 +1,383 @@
+//! `HashedCollection`, `Set` and `Dictionary`: tables that keep the order in which keys came.
+//!
+//! A table has two arrays. `entries` holds the keys in order, in a dictionary each followed by its value;
+//! where one was removed lies the array itself as a mark, which no program can have as a key. `index` is
+//! open-addressed with linear probing (Knuth, vol. 3, 6.4): each row is nil, or an integer whose low half
+//! is a place in `entries`, counted from 1 (0 where the key was removed), and whose high half is the
+//! key's hash. So growing sends no `hash`, and most keys that differ are told apart without a look at
+//! them. The layout is after that of Python's dictionaries (Hettinger 2012).
+//!
+//! Keys whose `hash` and `=` are the kernel's own and need no code are found here; for others the kernel
+//! asks row by row. Long probe sequences cost fuel, so that keys made to collide end the turn, not the
+//! machine.
+
+use crate::fault::ExceptionKind;
+use crate::primitive::{Row, Stop, Window};
+use crate::primitives::integer::{compare, number_hash};
+use crate::primitives::support::{HASH_MASK, hash_bytes, hash_word};
+use crate::value::{Kind, Value};
+use crate::vm::Vm;
+
+/// The rows of this file.
+pub const ROWS: &[Row] = &[
+    ("HashedCollection.findQuick:", find_quick),
+    ("HashedCollection.hashQuick:", hash_quick),
+    ("HashedCollection.probe:after:", probe_after),
+    ("HashedCollection.placeAt:", place_at),
+    ("HashedCollection.copyEntries", copy_entries),
+    ("Set.append:hash:", append::<1>),
+    ("Set.removeAt:hash:", remove::<1>),
+    ("Set.next:", next::<1>),
+    ("IdentitySet.findIdentical:", find_identical),
+    ("Dictionary.append:hash:", append::<2>),
+    ("Dictionary.removeAt:hash:", remove::<2>),
+    ("Dictionary.next:", next::<2>),
+    ("IdentityDictionary.findIdentical:", find_identical),
+];
+
+/// The slots of a table, in the order of `kernel/HashedCollection.twin`.
+const ENTRIES: usize = 0;
+const INDEX: usize = 1;
+const SIZE: usize = 2;
+const USED: usize = 3;
+
+/// Elements that a new table has room for.
+const ROOM_FIRST: usize = 4;
+/// Places that fit the low half of a row.
+const PLACES_MAX: usize = 1 << 31;
+/// Probes that cost nothing.
+const PROBES_FREE: usize = 16;
+
+/// The state of a table, read from its slots; good until the next allocation.
+#[derive(Clone, Copy)]
+struct Table {
+    object: Value,
+    /// Both arrays, unless the table is empty and new.
+    arrays: Option<(Value, Value)>,
+    size: usize,
+    used: usize,
+}
+
+fn table(vm: &mut Vm, window: Window) -> Result<Table, Stop> {
+    let object = window.receiver(vm);
+    if vm.has_slots(object, 4)
+        && let Some(size) = vm.count_slot(object, SIZE)
+        && let Some(used) = vm.count_slot(object, USED)
+    {
+        let (entries, index) = (vm.heap.slot(object, ENTRIES), vm.heap.slot(object, INDEX));
+        if entries.is_nil() && index.is_nil() {
+            return Ok(Table { object, arrays: None, size: 0, used: 0 });
+        }
+        if let (Some(room), Some(rows)) = (vm.array_length(entries), vm.array_length(index))
+            && size <= used
+            && used <= room
+            && rows.is_power_of_two()
+        {
+            return Ok(Table { object, arrays: Some((entries, index)), size, used });
+        }
+    }
+    Err(vm.wrong_receiver("sets and dictionaries", object))
+}
+
+/// A row of `index`, taken apart.
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u64,
+    /// Counted from 1; 0 where the key was removed.
+    place: usize,
+}
+
+impl Entry {
+    fn read(row: Value) -> Option<Entry> {
+        let bits = row.as_integer()? as u64;
+        Some(Entry { hash: bits >> 32 & HASH_MASK, place: (bits & 0xffff_ffff) as usize })
+    }
+
+    fn write(self) -> Value {
+        Value::small((self.hash << 32) as i64 | self.place as i64)
+    }
+}
+
+/// Where the probes for a hash start in a table of `rows` rows, a power of two.
+fn first_row(hash: u64, rows: usize) -> usize {
+    (hash.wrapping_mul(0x9e37_79b1) >> 8) as usize & (rows - 1)
+}
+
+/// The rows from `start` on, each once, round the end.
+fn rows_from(start: usize, rows: usize) -> impl Iterator<Item = usize> {
+    (0..rows).map(move |step| (start + step) & (rows - 1))
+}
+
+/// The hash of a key that the kernel's own `hash` answers without running code.
+fn quick_hash(vm: &Vm, key: Value) -> Option<u64> {
+    match key.kind() {
+        Kind::Integer(number) => Some(hash_word(number as u64)),
+        Kind::Float(_) => vm.as_number(key).map(|number| number_hash(&number)),
+        Kind::Symbol(_) => vm.as_text(key).map(|text| hash_bytes(text.as_bytes())),
+        Kind::Character(character) => Some(character_hash(character)),
+        Kind::Pointer => match vm.as_text(key) {
+            Some(text) => Some(hash_bytes(text.as_bytes())),
+            None => vm.as_number(key).map(|number| number_hash(&number)),
+        },
+        Kind::Nil | Kind::Boolean(_) => None,
+    }
+}
+
+pub(crate) fn character_hash(character: char) -> u64 {
+    hash_word(u64::from(u32::from(character)) | 1 << 40)
+}
+
+/// Whether two keys of one hash are equal, `key` being one that [`quick_hash`] takes; `None` where only
+/// code can say: a number beside an object that may be one.
+fn quick_equal(vm: &Vm, key: Value, stored: Value) -> Option<bool> {
+    if key == stored {
+        return Some(vm.as_float(key).is_none_or(|number| !number.is_nan()));
+    }
+    if let Some(text) = vm.as_text(key) {
+        return Some(vm.as_text(stored) == Some(text));
+    }
+    match (vm.as_number(key), vm.as_number(stored)) {
+        (Some(left), Some(right)) => Some(compare(&left, &right) == Some(std::cmp::Ordering::Equal)),
+        (Some(_), None) if stored.is_pointer() && vm.as_text(stored).is_none() => None,
+        (Some(_) | None, _) => Some(false),
+    }
+}
+
+/// Finds a key by its hash and a test of what is stored; the test answers `None` to give up.
+fn find(vm: &mut Vm, table: Table, hash: u64, is: impl Fn(&Vm, Value) -> Option<bool>) -> Result<Option<usize>, Stop> {
+    let Some((entries, index)) = table.arrays else { return Ok(Some(0)) };
+    let rows = vm.heap.length(index);
+    let mut probes = 0;
+    let mut found = Some(0);
+    for row in rows_from(first_row(hash, rows), rows) {
+        probes += 1;
+        let Some(entry) = Entry::read(vm.heap.element(index, row)) else { break };
+        if entry.hash != hash || entry.place == 0 || entry.place > vm.heap.length(entries) {
+            continue;
+        }
+        match is(vm, vm.heap.element(entries, entry.place - 1)) {
+            Some(false) => {}
+            Some(true) => {
+                found = Some(entry.place);
+                break;
+            }
+            None => {
+                found = None;
+                break;
+            }
+        }
+    }
+    if probes > PROBES_FREE {
+        vm.spend(probes);
+    }
+    Ok(found)
+}
+
+fn find_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let table = table(vm, window)?;
+    let key = window.argument(vm, 0);
+    let Some(hash) = quick_hash(vm, key) else { return Ok(Value::NIL) };
+    let place = find(vm, table, hash, |vm, stored| quick_equal(vm, key, stored))?;
+    Ok(place.map_or(Value::NIL, |place| Value::small(place as i64)))
+}
+
+fn find_identical(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let table = table(vm, window)?;
+    let key = window.argument(vm, 0);
+    let hash = vm.identity_hash(key);
+    let place = find(vm, table, hash, |vm, stored| {
+        Some(key == stored || (key.is_pointer() && stored.is_pointer() && vm.same_twin(key, stored)))
+    })?;
+    Ok(place.map_or(Value::NIL, |place| Value::small(place as i64)))
+}
+
+fn hash_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let key = window.argument(vm, 0);
+    Ok(quick_hash(vm, key).map_or(Value::NIL, |hash| Value::small(hash as i64)))
+}
+
+/// What a `hash` method answered, in the bits of a row.
+fn hash_argument(vm: &mut Vm, window: Window, index: usize) -> Result<u64, Stop> {
+    let hash = window.argument(vm, index);
+    match hash.as_integer() {
+        Some(number) if number as u64 <= HASH_MASK => Ok(number as u64),
+        Some(number) => Ok(hash_word(number as u64)),
+        None => match vm.as_big_integer(hash) {
+            Some(number) => Ok(hash_bytes(&number.to_signed_bytes_le())),
+            None => {
+                let text = format!("`hash` answers an integer, but this answer is of {}", vm.class_name(hash));
+                Err(vm.raise(ExceptionKind::ArgumentError, text))
+            }
+        },
+    }
+}
+
+fn probe_after(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let table = table(vm, window)?;
+    let hash = hash_argument(vm, window, 0)?;
+    let Some((_, index)) = table.arrays else { return Ok(Value::small(0)) };
+    let rows = vm.heap.length(index);
+    let first = first_row(hash, rows);
+    // Row numbers are handed out counted from 1; the walk ends where it began.
+    let start = match window.argument(vm, 1).as_integer() {
+        Some(0) => 0,
+        Some(row) if row >= 1 && row as usize <= rows => ((row as usize - 1).wrapping_sub(first) & (rows - 1)) + 1,
+        Some(_) | None => return Ok(Value::small(0)),
+    };
+    for step in start..rows {
+        let row = (first + step) & (rows - 1);
+        let Some(entry) = Entry::read(vm.heap.element(index, row)) else { break };
+        if entry.hash == hash && entry.place != 0 {
+            return Ok(Value::small(row as i64 + 1));
+        }
+    }
+    Ok(Value::small(0))
+}
+
+fn place_at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let table = table(vm, window)?;
+    let row = window.argument(vm, 0);
+    let Some((_, index)) = table.arrays else { return Ok(Value::small(0)) };
+    let row = vm.index_within(row, vm.heap.length(index))?;
+    let place = Entry::read(vm.heap.element(index, row)).map_or(0, |entry| entry.place);
+    Ok(Value::small(place as i64))
+}
+
+/// Puts an entry into the first row that is free for it.
+fn insert(vm: &mut Vm, index: Value, entry: Entry) {
+    let rows = vm.heap.length(index);
+    let free = rows_from(first_row(entry.hash, rows), rows)
+        .find(|&row| Entry::read(vm.heap.element(index, row)).is_none_or(|found| found.place == 0));
+    let row = free.expect("a table has twice as many rows as entries");
+    vm.heap.init_element(index, row, entry.write());
+}
+
+/// Appends a key, and room for its value where `STRIDE` is 2.
+fn append<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let state = table(vm, window)?;
+    let hash = hash_argument(vm, window, 1)?;
+    vm.prepare_write(state.object)?;
+    let room = state.arrays.map_or(0, |(entries, _)| vm.heap.length(entries) / STRIDE);
+    let state = if state.used < room { state } else { grow::<STRIDE>(vm, window, state, room)? };
+    let Some((entries, index)) = state.arrays else { unreachable!("a table that has grown has arrays") };
+    let place = state.used * STRIDE + 1;
+    vm.prepare_write(entries)?;
+    vm.prepare_write(index)?;
+    let key = window.argument(vm, 0);
+    vm.heap.init_element(entries, place - 1, key);
+    insert(vm, index, Entry { hash, place });
+    vm.heap.init_slot(state.object, SIZE, Value::small(state.size as i64 + 1));
+    vm.heap.init_slot(state.object, USED, Value::small(state.used as i64 + 1));
+    Ok(Value::small(place as i64))
+}
+
+/// Moves the entries to new arrays without the marks of what was removed: twice as large, unless that
+/// alone makes room enough.
+fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, room: usize) -> Result<Table, Stop> {
+    let new_room = match room {
+        0 => ROOM_FIRST,
+        _ if state.size <= room - room / 4 => room,
+        _ => 2 * room,
+    };
+    if new_room * STRIDE > PLACES_MAX {
+        return Err(vm.no_room());
+    }
+    vm.spend(new_room / 8);
+    let size = state.size;
+    vm.with_handles(|vm, first| {
+        let new_entries = vm.allocate_indexed(vm.known.array, new_room * STRIDE)?;
+        vm.run.handles.push(new_entries);
+        let new_index = vm.allocate_indexed(vm.known.array, (2 * new_room).next_power_of_two())?;
+        let new_entries = vm.run.handles[first];
+        let mut count = 0;
+        if let Some((entries, index)) = table(vm, window)?.arrays {
+            let mut hashes = vec![0; vm.heap.length(entries) / STRIDE];
+            for row in 0..vm.heap.length(index) {
+                if let Some(entry) = Entry::read(vm.heap.element(index, row))
+                    && let Some(hash) = entry.place.checked_sub(1).and_then(|at| hashes.get_mut(at / STRIDE))
+                {
+                    *hash = entry.hash;
+                }
+            }
+            for (nth, &hash) in hashes.iter().enumerate().take(state.used) {
+                if vm.heap.element(entries, nth * STRIDE) == entries || count == new_room {
+                    continue;
+                }
+                for part in 0..STRIDE {
+                    let value = vm.heap.element(entries, nth * STRIDE + part);
+                    vm.heap.init_element(new_entries, count * STRIDE + part, value);
+                }
+                insert(vm, new_index, Entry { hash, place: count * STRIDE + 1 });
+                count += 1;
+            }
+        }
+        let object = window.receiver(vm);
+        vm.heap.init_slot(object, ENTRIES, new_entries);
+        vm.heap.init_slot(object, INDEX, new_index);
+        vm.heap.init_slot(object, SIZE, Value::small(count as i64));
+        vm.heap.init_slot(object, USED, Value::small(count as i64));
+        debug_assert_eq!(count, size, "all that is not removed is kept");
+        Ok(Table { object, arrays: Some((new_entries, new_index)), size: count, used: count })
+    })
+}
+
+/// Takes the entry at a place out, whose key has this hash.
+fn remove<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let state = table(vm, window)?;
+    let place = window.argument(vm, 0);
+    let hash = hash_argument(vm, window, 1)?;
+    let Some((entries, index)) = state.arrays else { return Ok(state.object) };
+    let at = vm.index_within(place, state.used * STRIDE)?;
+    if at + STRIDE > vm.heap.length(entries) || vm.heap.element(entries, at) == entries {
+        return Ok(state.object);
+    }
+    vm.prepare_write(state.object)?;
+    vm.prepare_write(entries)?;
+    vm.prepare_write(index)?;
+    let rows = vm.heap.length(index);
+    for row in rows_from(first_row(hash, rows), rows) {
+        let Some(entry) = Entry::read(vm.heap.element(index, row)) else { break };
+        if entry.place == at + 1 {
+            vm.heap.init_element(index, row, Entry { hash: 0, place: 0 }.write());
+            break;
+        }
+    }
+    vm.heap.init_element(entries, at, entries);
+    for part in 1..STRIDE {
+        vm.heap.init_element(entries, at + part, Value::NIL);
+    }
+    vm.heap.init_slot(state.object, SIZE, Value::small(state.size.saturating_sub(1) as i64));
+    Ok(state.object)
+}
+
+/// The next place that holds an entry; 0 at the end.
+fn next<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let state = table(vm, window)?;
+    let Some((entries, _)) = state.arrays else { return Ok(Value::small(0)) };
+    let argument = window.argument(vm, 0);
+    let mut nth = match argument.as_integer() {
+        Some(0) => 0,
+        Some(place) if place > 0 => (place as usize - 1) / STRIDE + 1,
+        Some(_) | None => return Err(vm.wrong_argument("a place", argument)),
+    };
+    while nth < state.used && (nth + 1) * STRIDE <= vm.heap.length(entries) {
+        if vm.heap.element(entries, nth * STRIDE) != entries {
+            return Ok(Value::small((nth * STRIDE + 1) as i64));
+        }
+        nth += 1;
+    }
+    Ok(Value::small(0))
+}
+
+/// A copy of the entries, in which the copy is the mark of what was removed.
+fn copy_entries(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let Some((entries, _)) = table(vm, window)?.arrays else { return Ok(Value::NIL) };
+    let copy = vm.copy_object(entries)?;
+    let entries = vm.heap.slot(window.receiver(vm), ENTRIES);
+    for index in 0..vm.heap.length(copy) {
+        if vm.heap.element(copy, index) == entries {
+            vm.heap.init_element(copy, index, copy);
+        }
+    }
+    Ok(copy)
+}
