@@ -8,13 +8,16 @@
 //! them. The layout is after that of Python's dictionaries (Hettinger 2012).
 //!
 //! Keys whose `hash` and `=` are the kernel's own and need no code are found here; for others the kernel
-//! asks row by row. Long probe sequences cost fuel, so that keys made to collide end the turn, not the
+//! asks row by row. A program hashes objects by numbers that mean nothing in a turn, so a table to which it
+//! added such a key says so (`used` is below zero), and in a turn the kernel searches it entry by entry,
+//! and hashes it anew before it changes. Long probe sequences cost fuel, so that keys made to collide end the turn, not the
 //! machine.
 
 use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
 use crate::primitives::integer::{compare, number_hash};
 use crate::primitives::support::{HASH_MASK, hash_bytes, hash_word};
+use crate::turn::Mode;
 use crate::value::{Kind, Value};
 use crate::vm::Vm;
 
@@ -25,6 +28,7 @@ pub const ROWS: &[Row] = &[
     ("HashedCollection.probe:after:", probe_after),
     ("HashedCollection.placeAt:", place_at),
     ("HashedCollection.copyEntries", copy_entries),
+    ("HashedCollection.isForeign", is_foreign),
     ("Set.append:hash:", append::<1>),
     ("Set.removeAt:hash:", remove::<1>),
     ("Set.next:", next::<1>),
@@ -56,24 +60,35 @@ struct Table {
     arrays: Option<(Value, Value)>,
     size: usize,
     used: usize,
+    /// Whether it has hashes that are good in the program only.
+    of_program: bool,
+}
+
+impl Table {
+    /// What the slot `used` holds.
+    fn used_slot(of_program: bool, used: usize) -> Value {
+        Value::small(if of_program { -1 - used as i64 } else { used as i64 })
+    }
 }
 
 fn table(vm: &mut Vm, window: Window) -> Result<Table, Stop> {
     let object = window.receiver(vm);
     if vm.has_slots(object, 4)
         && let Some(size) = vm.count_slot(object, SIZE)
-        && let Some(used) = vm.count_slot(object, USED)
+        && let Some(used) = vm.heap.slot(object, USED).as_integer()
     {
+        let of_program = used < 0;
+        let used = (if of_program { -1 - used } else { used }) as usize;
         let (entries, index) = (vm.heap.slot(object, ENTRIES), vm.heap.slot(object, INDEX));
         if entries.is_nil() && index.is_nil() {
-            return Ok(Table { object, arrays: None, size: 0, used: 0 });
+            return Ok(Table { object, arrays: None, size: 0, used: 0, of_program: false });
         }
         if let (Some(room), Some(rows)) = (vm.array_length(entries), vm.array_length(index))
             && size <= used
             && used <= room
             && rows.is_power_of_two()
         {
-            return Ok(Table { object, arrays: Some((entries, index)), size, used });
+            return Ok(Table { object, arrays: Some((entries, index)), size, used, of_program });
         }
     }
     Err(vm.wrong_receiver("sets and dictionaries", object))
@@ -181,8 +196,18 @@ fn find_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     Ok(place.map_or(Value::NIL, |place| Value::small(place as i64)))
 }
 
+/// Whether the table has hashes that mean nothing here.
+fn is_foreign(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let table = table(vm, window)?;
+    Ok(Value::boolean(table.of_program && vm.run.turn.mode == Mode::Turn))
+}
+
+/// The place of the key itself, or nil where the table has hashes that mean nothing here.
 fn find_identical(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let table = table(vm, window)?;
+    if table.of_program && vm.run.turn.mode == Mode::Turn {
+        return Ok(Value::NIL);
+    }
     let key = window.argument(vm, 0);
     let hash = vm.identity_hash(key);
     let place = find(vm, table, hash, |vm, stored| {
@@ -267,7 +292,8 @@ fn append<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Sto
     vm.heap.init_element(entries, place - 1, key);
     insert(vm, index, Entry { hash, place });
     vm.heap.init_slot(state.object, SIZE, Value::small(state.size as i64 + 1));
-    vm.heap.init_slot(state.object, USED, Value::small(state.used as i64 + 1));
+    let of_program = state.of_program || (vm.run.turn.mode == Mode::Program && quick_hash(vm, key).is_none());
+    vm.heap.init_slot(state.object, USED, Table::used_slot(of_program, state.used + 1));
     Ok(Value::small(place as i64))
 }
 
@@ -315,9 +341,9 @@ fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, room: us
         vm.heap.init_slot(object, ENTRIES, new_entries);
         vm.heap.init_slot(object, INDEX, new_index);
         vm.heap.init_slot(object, SIZE, Value::small(count as i64));
-        vm.heap.init_slot(object, USED, Value::small(count as i64));
+        vm.heap.init_slot(object, USED, Table::used_slot(state.of_program, count));
         debug_assert_eq!(count, size, "all that is not removed is kept");
-        Ok(Table { object, arrays: Some((new_entries, new_index)), size: count, used: count })
+        Ok(Table { object, arrays: Some((new_entries, new_index)), size: count, used: count, ..state })
     })
 }
 

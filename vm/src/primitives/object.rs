@@ -8,6 +8,7 @@ use crate::primitive::{Row, Stop, Window};
 use crate::primitives::integer::number_hash;
 use crate::primitives::support::{hash_bytes, hash_word};
 use crate::symbol::{Symbol, argument_count};
+use crate::turn::Mode;
 use crate::value::{Kind, Value};
 use crate::vm::Vm;
 
@@ -21,7 +22,6 @@ pub const ROWS: &[Row] = &[
     ("Object.shallowCopy", shallow_copy),
     ("Object.deepCopy", deep_copy),
     ("Object.nearestSelectorTo:", nearest_selector),
-    ("TwinReference.==", identical),
     ("Prototype.name", name),
     ("Prototype.parent", parent),
     ("Prototype.selectors", selectors),
@@ -39,8 +39,10 @@ fn identical(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 impl Vm {
     /// A hash of a value's identity, the same whenever the same turn runs again.
     ///
-    /// What is immutable and what is immediate is hashed by what it says; an object that can change gets a
-    /// number when it is first asked, counted within the run.
+    /// What is immutable and what is immediate is hashed by what it says. In a program, an object that can
+    /// change gets a number when it is first asked. In a turn it cannot: numbers there say where in the
+    /// log an object belongs, and a hash must outlive the turn, since tables keep it; so objects of one
+    /// prototype share theirs.
     pub(crate) fn identity_hash(&mut self, value: Value) -> u64 {
         match value.kind() {
             Kind::Pointer => {}
@@ -66,8 +68,7 @@ impl Vm {
         if self.heap.has_flags(value, heap::RAW) && self.heap.has_flags(value, heap::IMMUTABLE) {
             return hash_bytes(self.heap.bytes(value));
         }
-        if self.heap.has_flags(value, heap::IMMUTABLE) {
-            // Literal arrays, decimals and blocks: rarely asked, so they may share a hash by kind.
+        if self.heap.has_flags(value, heap::IMMUTABLE) || self.run.turn.mode == Mode::Turn {
             return hash_bytes(self.class_name(value).as_bytes());
         }
         let mut number = self.heap.number(value);
