@@ -66,6 +66,8 @@ pub(crate) enum Question {
     Advance(i64),
     /// In a program: what time is it.
     Now,
+    /// In a program: what it was started with.
+    Arguments,
     /// In a program: print.
     Print(String),
 }
@@ -332,6 +334,16 @@ impl Vm {
                 self.put_answer(Value::small(world.now_ns()));
                 Ok(Some(Flow::Go))
             }
+            (Question::Arguments, Asked::Program(world)) => {
+                let arguments = world.arguments().to_vec();
+                match self.new_array_of_strings(&arguments) {
+                    Ok(array) => {
+                        self.put_answer(array);
+                        Ok(Some(Flow::Go))
+                    }
+                    Err(stop) => Err(self.fault_of_stop(stop)),
+                }
+            }
             (Question::Print(text), Asked::Program(world)) => {
                 world.print(&text);
                 self.put_answer(Value::NIL);
@@ -347,6 +359,7 @@ impl Vm {
                 | Question::Wait(_)
                 | Question::Advance(_)
                 | Question::Now
+                | Question::Arguments
                 | Question::Print(_),
                 Asked::Turn(_),
             ) => unreachable!("only programs ask this"),

@@ -40,6 +40,7 @@ pub const ROWS: &[Row] = &[
     ("Clock class.nanoseconds", now),
     ("Clock class.advanceNanoseconds:", advance),
     ("Random class.bits", random_bits),
+    ("Program class.arguments", arguments),
     ("Transcript class.showText:", show),
 ];
 
@@ -450,6 +451,12 @@ fn advance(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 /// 53 bits of SplitMix64 (Steele, Lea & Flood 2014), which starts from the turn's seed.
 fn random_bits(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
     Ok(Value::small((vm.run.turn.next_random() >> 11) as i64))
+}
+
+fn arguments(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
+    program_only(vm, "has arguments")?;
+    vm.run.question = Some(Question::Arguments);
+    Err(Stop::Ask)
 }
 
 fn show(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
