@@ -363,7 +363,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                     member_span(member),
                     format!("{what_kind} has no {what}"),
                 );
-                self.diagnostics.push(diagnostic.help(format!("only a `twin` has a {what}")));
+                self.diagnostics.push(diagnostic.help(format!("{what}s stand in a `twin`")));
             }
             match member {
                 Member::Method(method) => {
@@ -538,12 +538,20 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
     }
 }
 
-/// Whether a message makes something that can change, as far as its selector says.
+/// The kernel's prototypes whose objects can change; those of a program's own are frozen with the
+/// constant that holds them.
+const MUTABLE: &[&str] = &["Array", "Bag", "ByteArray", "Dictionary", "List", "Series", "Set", "String"];
+
+/// Whether a message makes something that can change, as far as can be seen.
 fn makes_mutable(receiver: &ast::Expression<'_>, selector: &str) -> bool {
-    let to_prototype = matches!(receiver.kind, ast::ExpressionKind::Name(name) if crate::loader::is_capitalised(name));
-    match selector {
-        "copy" | "deepCopy" | "shallowCopy" | "clone" => true,
-        "new" | "new:" | "new:withAll:" | "with:" | "with:with:" | "with:with:with:" | "withAll:" => to_prototype,
+    match receiver.kind {
+        ast::ExpressionKind::Name(name) => {
+            MUTABLE.contains(&name) && ["new", "new:", "with:"].iter().any(|start| selector.starts_with(start))
+        }
+        ast::ExpressionKind::Literal(literal) => {
+            selector == "copy"
+                && matches!(literal, ast::Literal::Array(_) | ast::Literal::Bytes(_) | ast::Literal::String(_))
+        }
         _ => false,
     }
 }

@@ -73,9 +73,9 @@ pub(crate) struct Tables {
 pub(crate) fn nearest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let letters: Vec<char> = name.chars().collect();
     let limit = match letters.len() {
-        0..=2 => 1,
-        3..=5 => 2,
-        6..=32 => 3,
+        0..=3 => 1,
+        4..=7 => 2,
+        8..=64 => 3,
         _ => return None,
     };
     let mut best: Option<(usize, &str)> = None;
@@ -136,6 +136,7 @@ mod tests {
         assert_eq!(nearest("tank", known), Some("Tank"));
         assert_eq!(nearest("capcity", known), Some("capacity"));
         assert_eq!(nearest("volume", known), None);
+        assert_eq!(nearest("Nothing", ["String"]), None);
         assert_eq!(nearest("x", known), None);
     }
 }

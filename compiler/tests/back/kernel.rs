@@ -1,7 +1,9 @@
 //! The class library compiles in one go, in any order of its files, to an image that verifies.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
+use twintalk_bytecode::Image;
 use twintalk_bytecode::verify::verify;
 use twintalk_compiler::{NoSources, SourceText, compile};
 
@@ -20,6 +22,12 @@ fn kernel() -> Vec<SourceText> {
             text: std::fs::read_to_string(&path).expect("a text"),
         })
         .collect()
+}
+
+/// The kernel's image, compiled once.
+pub fn kernel_image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| compile(kernel(), &mut NoSources, &[]).image.expect("the kernel compiles"))
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the compiler makes of programs: instructions, images and diagnostics of meaning.
 
 mod check;
+mod diagnostics;
 mod kernel;
 mod listings;
