@@ -8,6 +8,7 @@ mod define;
 pub mod diagnostic;
 mod emit;
 mod flow;
+pub mod format;
 mod inline;
 mod lexer;
 mod literals;

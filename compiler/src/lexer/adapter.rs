@@ -19,7 +19,7 @@
 mod brackets;
 mod operators;
 
-use super::token::{Kind, Token, Tokens};
+use super::token::{Comment, Kind, Token, Tokens};
 use super::{DIAGNOSTICS_MAX, Lexed, Lexeme, Raw};
 use crate::ast::Span;
 use crate::diagnostic::{Code, Diagnostic};
@@ -154,7 +154,30 @@ pub(crate) fn adapt(file: u16, text: &str, lexed: Lexed) -> Tokens {
         adapter.take(lexeme);
     }
     adapter.close_all();
-    Tokens { tokens: adapter.out, items: adapter.items, comments: lexed.comments, diagnostics: adapter.diagnostics }
+    let comments = comments(text, &adapter.out, &lexed.comments);
+    Tokens { tokens: adapter.out, items: adapter.items, comments, diagnostics: adapter.diagnostics }
+}
+
+/// Says of each comment whether it trails something.
+fn comments(text: &str, tokens: &[Token], spans: &[Span]) -> Vec<Comment> {
+    let mut comments: Vec<Comment> = Vec::with_capacity(spans.len());
+    let mut behind = 0;
+    for &span in spans {
+        while tokens.get(behind).is_some_and(|token| token.end <= span.start) {
+            behind += 1;
+        }
+        let token = behind.checked_sub(1).map(|before| tokens[before]);
+        let is_attached = token.is_some_and(|token| !token.kind.opens() && token.kind != Kind::Separator);
+        let token_end = token.map_or(0, |token| token.end);
+        // Behind another comment of the same gap, only what is between the two is looked at.
+        let (follows, start) = match comments.last() {
+            Some(last) if last.span.start >= token_end => (last.trails, last.span.end),
+            _ => (is_attached, token_end),
+        };
+        let trails = follows && !text[start as usize..span.start as usize].contains('\n');
+        comments.push(Comment { span, trails });
+    }
+    comments
 }
 
 impl<'t> Adapter<'t> {

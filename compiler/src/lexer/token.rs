@@ -126,12 +126,21 @@ impl Token {
     }
 }
 
+/// A comment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Comment {
+    /// With its quotes.
+    pub span: Span,
+    /// It stands behind something on its line, and so belongs to that; but not behind an opening bracket or `----`.
+    pub trails: bool,
+}
+
 /// A text as the parser wants it.
 #[derive(Default)]
 pub(crate) struct Tokens {
     pub tokens: Vec<Token>,
     /// The index of each item's first token.
     pub items: Vec<usize>,
-    pub comments: Vec<Span>,
+    pub comments: Vec<Comment>,
     pub diagnostics: Vec<Diagnostic>,
 }

@@ -6,6 +6,7 @@ use bumpalo::Bump;
 
 use crate::ast::*;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::lexer::token::Comment;
 use crate::lexer::{DIAGNOSTICS_MAX, literal};
 
 /// The text being parsed, and the arena that the tree goes into.
@@ -14,7 +15,7 @@ pub(crate) struct Build<'a> {
     pub file: u16,
     pub text: &'a str,
     /// Ascending.
-    pub comments: &'a [Span],
+    pub comments: &'a [Comment],
     /// What is wrong inside well-placed tokens. An item may be parsed more than once; each is kept once.
     pub diagnostics: RefCell<Vec<Diagnostic>>,
 }
@@ -315,15 +316,9 @@ impl<'a> Build<'a> {
         if !trimmed.ends_with('"') {
             return None;
         }
-        let found = self.comments.binary_search_by_key(&(trimmed.len() as u32), |comment| comment.end).ok()?;
+        let found = self.comments.binary_search_by_key(&(trimmed.len() as u32), |comment| comment.span.end).ok()?;
         let lines = before[trimmed.len()..].bytes().filter(|&byte| byte == b'\n').count();
         Some((found, lines))
-    }
-
-    /// Whether a comment trails something else on its line, so that it belongs to that.
-    fn trails(&self, comment: Span) -> bool {
-        let before = self.text[..comment.start as usize].trim_end_matches([' ', '\t']);
-        !(before.is_empty() || before.ends_with(['\n', '\r', '(', '|']) || before.ends_with("----"))
     }
 
     /// The comments directly before `start`: no blank line between, and not behind something else on its line.
@@ -333,13 +328,13 @@ impl<'a> Build<'a> {
         let mut at = start;
         while let Some((found, lines)) = self.comment_ending(at)
             && lines <= 1
-            && !self.trails(self.comments[found])
+            && !self.comments[found].trails
         {
             if first.is_none() {
                 last = found;
             }
             first = Some(found);
-            at = self.comments[found].start;
+            at = self.comments[found].span.start;
         }
         first.map(|first| self.join(&self.comments[first..=last]))
     }
@@ -347,13 +342,13 @@ impl<'a> Build<'a> {
     /// The comments that a body starts with.
     fn comment_inside(&self, body: Span) -> Option<&'a str> {
         let mut at = body.start + 1;
-        let first = self.comments.partition_point(|comment| comment.start < at);
+        let first = self.comments.partition_point(|comment| comment.span.start < at);
         let mut end = first;
         while let Some(comment) = self.comments.get(end)
-            && comment.end <= body.end
-            && self.slice(at, comment.start).trim_start().is_empty()
+            && comment.span.end <= body.end
+            && self.slice(at, comment.span.start).trim_start().is_empty()
         {
-            at = comment.end;
+            at = comment.span.end;
             end += 1;
         }
         (first < end).then(|| self.join(&self.comments[first..end]))
@@ -361,19 +356,20 @@ impl<'a> Build<'a> {
 
     /// The comment on the same line behind `end` and at most a period.
     fn comment_on_line_after(&self, end: u32) -> Option<&'a str> {
-        let mut rest = self.text[end as usize..].trim_start_matches([' ', '\t']);
-        rest = rest.strip_prefix('.').unwrap_or(rest).trim_start_matches([' ', '\t']);
+        let rest = &self.text[end as usize..];
+        // The period may stand on a line of its own; the comment is on the period's line.
+        let rest = rest.trim_start().strip_prefix('.').unwrap_or(rest).trim_start_matches([' ', '\t']);
         if !rest.starts_with('"') {
             return None;
         }
         let start = (self.text.len() - rest.len()) as u32;
-        let found = self.comments.binary_search_by_key(&start, |comment| comment.start).ok()?;
+        let found = self.comments.binary_search_by_key(&start, |comment| comment.span.start).ok()?;
         Some(self.join(&self.comments[found..=found]))
     }
 
-    fn join(&self, comments: &[Span]) -> &'a str {
-        let inside = |comment: &Span| {
-            let text = self.slice(comment.start, comment.end);
+    fn join(&self, comments: &[Comment]) -> &'a str {
+        let inside = |comment: &Comment| {
+            let text = self.slice(comment.span.start, comment.span.end);
             text.strip_prefix('"').map_or(text, |text| text.strip_suffix('"').unwrap_or(text))
         };
         match comments {

@@ -175,12 +175,9 @@ impl Adapter<'_> {
     fn closed(&mut self, inner: Place) {
         match (self.place(), inner) {
             (Place::Top(_), Place::Definition(_)) => self.start_item(),
-            (Place::Definition(_), Place::Slots { .. }) => {}
+            (Place::Definition(_), Place::Slots { .. }) => self.start_member(true),
             (Place::Definition(Part::Head { timer: false } | Part::Body), _) => self.start_member(false),
             _ => {}
-        }
-        if let (Place::Definition(_), Place::Slots { .. }) = (self.place(), inner) {
-            self.start_member(true);
         }
     }
 

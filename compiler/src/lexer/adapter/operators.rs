@@ -60,6 +60,7 @@ impl Adapter<'_> {
                     self.first = false;
                     self.pop();
                     self.emit(Kind::CloseSlots, start, start + 1);
+                    self.start_member(true);
                     return 1;
                 }
                 if head && run.starts_with("<-") {
@@ -130,11 +131,12 @@ impl Adapter<'_> {
 
     fn operator_in_definition(&mut self, part: Part, run: &str, start: u32) -> Option<u32> {
         let is_start = matches!(part, Part::Start { .. });
-        if run.len() >= 4 && run.bytes().all(|byte| byte == b'-') {
+        let dashes = run.len() - run.trim_start_matches('-').len();
+        if dashes >= 4 && (dashes == run.len() || run[dashes..].starts_with('|')) {
             self.first = true;
-            self.emit(Kind::Separator, start, start + run.len() as u32);
+            self.emit(Kind::Separator, start, start + dashes as u32);
             self.start_member(true);
-            return Some(run.len() as u32);
+            return Some(dashes as u32);
         }
         if run == "=" && !(is_start && self.is_pattern_end(1)) {
             self.emit(Kind::Define, start, start + 1);
