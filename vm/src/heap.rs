@@ -426,17 +426,6 @@ impl Heap {
         unsafe { *object.address() = header }
     }
 
-    pub(crate) fn set_class(&mut self, object: Value, class: ClassId) {
-        let header = self.header(object) & !(CLASS_MASK << 8) | u64::from(class.0) << 8;
-        assert!(
-            self.has_flags(object, INDEXED)
-                || self.slot_counts[class.0 as usize] == self.slot_counts[self.class_of_object(object).0 as usize],
-            "an object keeps its size when it changes its class"
-        );
-        // SAFETY: the invariant of this module.
-        unsafe { *object.address() = header }
-    }
-
     /// How many words the object takes, header and length included.
     pub(crate) fn object_words(&self, object: Value) -> usize {
         let header = self.header(object);

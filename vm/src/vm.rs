@@ -226,6 +226,7 @@ pub struct Vm {
     /// What stored objects look like.
     pub(crate) shapes: Shapes,
     /// Runs that are not in use; their memory is kept.
+    #[allow(clippy::vec_box, reason = "a run is large, and passed on as it is")]
     pub(crate) spare_runs: Vec<Box<Run>>,
     /// What all linked codes take together, in words.
     pub(crate) linked_words: usize,

@@ -86,7 +86,12 @@ fn apply(image: &mut Image, method: &prop::sample::Index, code: &prop::sample::I
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        // More by the variable PROPTEST_CASES.
+        cases: ProptestConfig::default().cases.max(3000),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_changed_image_that_verifies_runs_to_an_end(

@@ -8,3 +8,4 @@ mod object;
 mod primitive;
 mod program;
 mod send;
+mod stack;
