@@ -127,9 +127,10 @@ impl<'a> Linker<'a, '_> {
             side_parent_slots,
             prototype,
         );
-        if is_twin_root {
-            let path = self.vm.symbols.intern("");
-            self.push_slot(class, path, number, Arc::default())?;
+        if is_twin_root || (number == 0 && name_text == "Cell") {
+            // A twin's path, a cell's content: no method can name them.
+            let hidden = self.vm.symbols.intern("");
+            self.push_slot(class, hidden, number, Arc::default())?;
         }
         for (nth, part) in parts.iter().enumerate() {
             self.define_slots(*part, class, &part.prototype.instance.slots, nth == 0, kind == ClassKind::Trait)?;
@@ -304,7 +305,7 @@ impl<'a> Linker<'a, '_> {
             (known.promise, 1, "a slot number, its first"),
         ];
         if vm.class(known.cell).slots.len() != 1 {
-            return Err(LinkError::KernelShape { prototype: "Cell".to_owned(), needs: "one slot" });
+            return Err(LinkError::KernelShape { prototype: "Cell".to_owned(), needs: "to have no slots of its own" });
         }
         for (class, slots, needs) in needs {
             if vm.class(class).slots.len() < slots {

@@ -194,7 +194,6 @@ pub fn kernel() -> Image {
     for name in WellKnown::NAMES.iter().filter(|name| !["Object", "Prototype", "Exception", "Block"].contains(name)) {
         a.prototype(name, Some("Object"));
         let slots: &[&str] = match *name {
-            "Cell" => &["content"],
             "Promise" => &["number"],
             "Message" => &["selector", "arguments"],
             "ExceptionSet" => &["members"],
