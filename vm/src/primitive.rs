@@ -47,8 +47,16 @@ impl Window {
 pub enum Stop {
     /// Signal the exception that was noted by [`Vm::raise`]; what it is resumed with is the answer.
     Raise,
-    /// Send `selector` to what now lies in the window; its answer is the answer.
+    /// Send `selector` to what now lies in the window; its answer is the answer. Finds private methods too.
     Send {
+        /// The selector.
+        selector: Symbol,
+        /// The arguments in the window.
+        argument_count: u8,
+    },
+    /// The same in the name of who sent the message: a private method is only found if that is the
+    /// receiver.
+    Perform {
         /// The selector.
         selector: Symbol,
         /// The arguments in the window.

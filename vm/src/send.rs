@@ -101,6 +101,10 @@ impl Vm {
             Stop::Fault => Ok(Flow::Exit(Exit::Fault)),
             Stop::Send { selector, argument_count } => {
                 self.charge(1)?;
+                self.dispatch(window, answer, selector, usize::from(argument_count), true, None)
+            }
+            Stop::Perform { selector, argument_count } => {
+                self.charge(1)?;
                 // SAFETY: the window holds the receiver; the published frame is the sender's.
                 let to_self = unsafe { *window == *(*self.run.frame).base };
                 self.dispatch(window, answer, selector, usize::from(argument_count), to_self, None)

@@ -48,7 +48,7 @@ fn perform(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         let argument = window.argument(vm, 1 + index);
         vm.set_stack_at(window.base + 1 + index, argument);
     }
-    Err(Stop::Send { selector, argument_count: count as u8 })
+    Err(Stop::Perform { selector, argument_count: count as u8 })
 }
 
 fn perform_with_arguments(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
@@ -58,7 +58,7 @@ fn perform_with_arguments(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     };
     let selector = selector(vm, window, count)?;
     let argument_count = vm.spread_array(window, 1, count)?;
-    Err(Stop::Send { selector, argument_count })
+    Err(Stop::Perform { selector, argument_count })
 }
 
 fn selector(vm: &mut Vm, window: Window, count: usize) -> Result<crate::symbol::Symbol, Stop> {

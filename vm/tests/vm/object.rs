@@ -2,7 +2,7 @@
 
 use twintalk_vm::{Limits, Vm};
 
-use crate::program::{answer, compiled, fault, kernel, link, show};
+use crate::program::{answer, compiled, fault, kernel, link, outcome_on, show, whole_kernel};
 
 #[test]
 fn slots_start_with_their_initialisers_in_order_for_each_object() {
@@ -200,5 +200,23 @@ fn send_sites_widen_as_they_see_more() {
     assert_eq!(
         (state("Asker>>one"), state("Asker>>ask:"), state("Asker>>none")),
         ("monomorphic", "polymorphic", "empty")
+    );
+}
+
+#[test]
+fn the_whole_kernel_stands_a_collection_at_every_allocation() {
+    let text = "
+        | list names text set |
+        list := List new. 1 to: 60 do: [ :i | list add: i * i ].
+        names := Dictionary new. 1 to: 40 do: [ :i | names at: i printString put: (list at: i) ].
+        set := Set new. list do: [ :each | set add: each \\\\ 7 ].
+        text := String streamContents: [ :stream | 1 to: 9 do: [ :i | stream print: i; space ] ].
+        {(list inject: 0 into: [ :sum :each | sum + each ]). (names at: '12'). set size. text. 30 factorial. 3 / 4 + 0.25.
+         (list detect: [ :each | each > 100 ]). [ names at: 'none' ] on: Error do: [ :e | e class name ].
+         (list asArray copyFrom: 1 to: 3) printString. 12.50s2 printString. 2 raisedTo: 100. #(3 1 2) asSortedList printString}";
+    let shown = outcome_on(whole_kernel(), text).unwrap_or_else(|fault| panic!("{fault}"));
+    assert!(
+        shown.starts_with("(73810 144 4 '1 2 3 4 5 6 7 8 9 ' 265252859812191058636308480000000 1.0 121 "),
+        "{shown}"
     );
 }

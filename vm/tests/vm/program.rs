@@ -14,6 +14,27 @@ pub fn kernel() -> &'static Image {
     KERNEL.get_or_init(|| compiled("kernel.twin", include_str!("kernel.twin"), &[]))
 }
 
+/// The kernel that TwinTalk comes with, compiled.
+pub fn whole_kernel() -> &'static Image {
+    static KERNEL: OnceLock<Image> = OnceLock::new();
+    KERNEL.get_or_init(|| {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel");
+        let files = std::fs::read_dir(&folder).expect("the kernel's folder");
+        let mut roots: Vec<SourceText> = files
+            .map(|entry| {
+                let entry = entry.expect("an entry of the folder");
+                let text = std::fs::read_to_string(entry.path()).expect("a text");
+                SourceText { name: entry.file_name().to_string_lossy().into_owned(), text }
+            })
+            .collect();
+        roots.sort_by(|left, right| left.name.cmp(&right.name));
+        let compilation = compile(roots, &mut NoSources, &[]);
+        let image = compilation.image.unwrap_or_else(|| panic!("{:#?}", compilation.diagnostics));
+        verify(&image).unwrap_or_else(|error| panic!("{error:?}"));
+        image
+    })
+}
+
 /// The image of a text; what is wrong with the text fails the test.
 pub fn compiled(name: &str, text: &str, outer: &[&Image]) -> Image {
     let root = SourceText { name: name.to_owned(), text: text.to_owned() };
@@ -29,8 +50,9 @@ pub fn link(text: &str) -> Vm {
     Vm::link(&[kernel(), &image]).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
-fn run(text: &str, stress: bool) -> Result<String, Fault> {
-    let mut vm = link(text);
+fn run(kernel: &Image, text: &str, stress: bool) -> Result<String, Fault> {
+    let image = compiled("test.twin", text, &[kernel]);
+    let mut vm = Vm::link(&[kernel, &image]).unwrap_or_else(|error| panic!("{text}\n{error}"));
     vm.set_limits(Limits { fuel: 2_000_000, memory_bytes: 16 << 20 });
     vm.set_stress(stress);
     vm.run_main(&mut String::new()).map(|value| show(&vm, value))
@@ -38,8 +60,13 @@ fn run(text: &str, stress: bool) -> Result<String, Fault> {
 
 /// Runs a program both ways, which must come to the same.
 pub fn outcome(text: &str) -> Result<String, Fault> {
-    let plain = run(text, false);
-    let stressed = run(text, true);
+    outcome_on(kernel(), text)
+}
+
+/// The same on another kernel.
+pub fn outcome_on(kernel: &Image, text: &str) -> Result<String, Fault> {
+    let plain = run(kernel, text, false);
+    let stressed = run(kernel, text, true);
     assert_eq!(plain, stressed, "a collection at every allocation changes nothing\n{text}");
     plain
 }
