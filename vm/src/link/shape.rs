@@ -127,7 +127,8 @@ impl<'a> Linker<'a, '_> {
             side_parent_slots,
             prototype,
         );
-        if is_twin_root || (number == 0 && name_text == "Cell") {
+        let is_bare_cell = number == 0 && name_text == "Cell" && prototype.instance.slots.is_empty();
+        if is_twin_root || is_bare_cell {
             // A twin's path, a cell's content: no method can name them.
             let hidden = self.vm.symbols.intern("");
             self.push_slot(class, hidden, number, Arc::default())?;
@@ -305,7 +306,10 @@ impl<'a> Linker<'a, '_> {
             (known.promise, 1, "a slot number, its first"),
         ];
         if vm.class(known.cell).slots.len() != 1 {
-            return Err(LinkError::KernelShape { prototype: "Cell".to_owned(), needs: "to have no slots of its own" });
+            return Err(LinkError::KernelShape {
+                prototype: "Cell".to_owned(),
+                needs: "one slot, or to leave it to the machine",
+            });
         }
         for (class, slots, needs) in needs {
             if vm.class(class).slots.len() < slots {
