@@ -37,6 +37,9 @@ fn stream(vm: &mut Vm, window: Window) -> Result<(Value, usize, usize), Stop> {
 /// Writes `text` behind what is there, in a larger buffer if need be.
 fn write(vm: &mut Vm, window: Window, text: &str) -> Result<(), Stop> {
     let (receiver, room, used) = stream(vm, window)?;
+    if text.is_empty() {
+        return Ok(());
+    }
     vm.prepare_write(receiver)?;
     let end = used + text.len();
     if end > room {
