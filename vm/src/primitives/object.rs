@@ -108,7 +108,10 @@ fn is_kind_of(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 fn understands(vm: &Vm, class: ClassId, selector: Symbol) -> bool {
     match vm.find_method(class, selector) {
-        Some(Target::Method(method)) => !vm.linked(method).flags.private,
+        Some(Target::Method(method)) => {
+            let flags = vm.linked(method).flags;
+            !flags.private && !flags.hidden
+        }
         Some(Target::Getter(_) | Target::Constant(_)) => true,
         None => false,
     }
@@ -206,7 +209,7 @@ const NEAREST_NAME_MAX: usize = 64;
 fn nearest_selector(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let wanted = vm.selector_argument(window, 0)?;
     let name = vm.symbols.name(wanted);
-    let limit = (name.chars().count() / 3).clamp(1, 3);
+    let limit = ((name.chars().count() + 1) / 3).clamp(1, 3);
     let mut best: Option<(usize, &str, Symbol)> = None;
     let mut seen = 0;
     let mut at = Some(vm.class_of(window.receiver(vm)));
@@ -275,7 +278,10 @@ fn parent(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn selectors(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let class = prototype_receiver(vm, window)?;
     let mut names: Vec<(&str, Symbol)> = (vm.class(class).methods.iter())
-        .filter(|(_, target)| matches!(target, Target::Method(_)))
+        .filter(|(_, target)| match target {
+            Target::Method(method) => !vm.linked(*method).flags.hidden,
+            Target::Getter(_) | Target::Constant(_) => false,
+        })
         .map(|(&selector, _)| (vm.symbols.name(selector), selector))
         .collect();
     names.sort_unstable();
