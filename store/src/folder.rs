@@ -1,11 +1,11 @@
 //! The folder of a store: who may open it, and where things stand in it.
 //!
 //! `lock` is held by the process that runs the store, for as long as it lives, and names it; the
-//! operating system lets go of it however the process ends. `rocksdb/` belongs to the engine.
+//! operating system lets go of it however the process ends. A folder inside belongs to the engine.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::StoreError;
 
@@ -15,21 +15,13 @@ pub(crate) struct FolderLock {
     _file: File,
 }
 
-/// Where the engine keeps its files.
-pub(crate) fn engine(folder: &Path) -> PathBuf {
-    folder.join("rocksdb")
-}
-
-/// Whether there is a store in the folder, as far as one can see without opening it.
-pub(crate) fn has_store(folder: &Path) -> bool {
-    engine(folder).join("CURRENT").exists()
-}
-
 /// Makes the folder if there is none, and locks it for this process.
-pub(crate) fn lock(folder: &Path) -> Result<FolderLock, StoreError> {
+///
+/// `engine`: the name of the engine's folder in it, which a store has.
+pub(crate) fn lock(folder: &Path, engine: &str) -> Result<FolderLock, StoreError> {
     fs::create_dir_all(folder)?;
     let path = folder.join("lock");
-    if !path.exists() && !engine(folder).exists() && fs::read_dir(folder)?.next().is_some() {
+    if !path.exists() && !folder.join(engine).exists() && fs::read_dir(folder)?.next().is_some() {
         return Err(StoreError::NotAStore { folder: folder.to_owned() });
     }
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;

@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{io, thread};
+use std::{fs, io, thread};
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
@@ -38,6 +38,8 @@ use crate::{Place, Position, Row, RowIter, Rows, STORE_FORMAT, Settings, Store, 
 
 mod wal;
 
+/// Where in the folder of a store RocksDB keeps its files.
+const ENGINE: &str = "rocksdb";
 /// The column family of the log; the tables have their titles.
 const LOG: &str = "log";
 /// RocksDB insists on this one. It stays empty.
@@ -130,9 +132,9 @@ impl RocksStore {
                 asked: Durability::Memory.to_string(),
             });
         }
-        let lock = folder::lock(folder)?;
-        let path = folder::engine(folder);
-        let is_new = !folder::has_store(folder);
+        let lock = folder::lock(folder, ENGINE)?;
+        let path = folder.join(ENGINE);
+        let is_new = !has_store(folder);
         if !is_new {
             refuse_unknown_families(&path)?;
             wal::refuse_damaged_end(&path)?;
@@ -156,23 +158,12 @@ impl RocksStore {
     /// # Errors
     /// [`StoreError::Missing`], and as [`open`](Self::open), but never [`StoreError::Locked`].
     pub fn open_read_only(folder: &Path) -> Result<RocksStore, StoreError> {
-        if !folder::has_store(folder) {
+        if !has_store(folder) {
             return Err(StoreError::Missing { folder: folder.to_owned() });
         }
-        let path = folder::engine(folder);
+        let path = folder.join(ENGINE);
         refuse_unknown_families(&path)?;
-        wal::refuse_damaged_end(&path)?;
-        // The process that runs the store may delete a file between its name being read and its
-        // being opened. Then the names have changed too, and it goes well the next time.
-        let mut attempt = 1;
-        let db = loop {
-            match DB::open_cf_descriptors_read_only(&read_only_options(), &path, families(None), false) {
-                Ok(db) => break db,
-                Err(error) if attempt == 5 => return Err(open_error(folder, error)),
-                Err(_) => thread::sleep(Duration::from_millis(20 * attempt)),
-            }
-            attempt += 1;
-        };
+        let db = open_unchanged(folder, &path)?;
         let Some(settings) = read_settings(&db)? else {
             return Err(StoreError::Missing { folder: folder.to_owned() });
         };
@@ -458,6 +449,11 @@ fn log_key(partition: Partition, block: u64) -> [u8; 8] {
     ((u64::from(partition.0) << 48) | block).to_be_bytes()
 }
 
+/// Whether there is a store in the folder, as far as one can see without opening it.
+fn has_store(folder: &Path) -> bool {
+    folder.join(ENGINE).join("CURRENT").exists()
+}
+
 fn family<'d>(db: &'d DB, name: &str) -> Result<&'d ColumnFamily, StoreError> {
     db.cf_handle(name).ok_or_else(|| StoreError::Corrupt {
         at: Place::Folder,
@@ -553,6 +549,46 @@ fn refuse_other<T: PartialEq + ToString>(name: &'static str, stored: &T, asked: 
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Opens the files as they are at one moment.
+///
+/// RocksDB reads the manifest, which lists the files of rows, and then what write-ahead logs there
+/// are. If the process that runs the store moves rows from a log to a file in between, and deletes
+/// the log, they are in neither, and nobody is told. It writes the manifest before it deletes
+/// anything: if that is the same before and after, nothing was missed.
+fn open_unchanged(folder: &Path, path: &Path) -> Result<DB, StoreError> {
+    const ATTEMPTS_MAX: u32 = 50;
+    let mut attempt = 1;
+    loop {
+        let before = manifest(path);
+        let opened = wal::refuse_damaged_end(path).and_then(|()| {
+            DB::open_cf_descriptors_read_only(&read_only_options(), path, families(None), false)
+                .map_err(|error| open_error(folder, error))
+        });
+        let unchanged = match (before, manifest(path)) {
+            (Ok(before), Ok(after)) => before == after,
+            (Err(_), _) | (_, Err(_)) => false,
+        };
+        match opened {
+            Ok(db) if unchanged => return Ok(db),
+            // A file was gone before it could be opened; its successor may have been listed later.
+            Err(error) if attempt == ATTEMPTS_MAX || (unchanged && attempt >= 5) => return Err(error),
+            Ok(_) if attempt == ATTEMPTS_MAX => {
+                let message = "the process that runs the store changes its files faster than they can be opened";
+                return Err(StoreError::Io(io::Error::new(io::ErrorKind::ResourceBusy, message)));
+            }
+            Ok(_) | Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+        attempt += 1;
+    }
+}
+
+/// Which manifest there is, and how long it is. It only grows.
+fn manifest(path: &Path) -> io::Result<(String, u64)> {
+    let name = fs::read_to_string(path.join("CURRENT"))?;
+    let length = fs::metadata(path.join(name.trim_end()))?.len();
+    Ok((name, length))
 }
 
 /// A newer version may have families that this one does not know; RocksDB would only say that.

@@ -113,7 +113,7 @@ fn a_family_of_a_newer_version_is_no_riddle() {
 #[test]
 fn the_engine_takes_the_options_it_is_given() {
     let (folder, store) = three_blocks();
-    let options = std::fs::read_dir(folder.path().join("rocksdb"))
+    let options = std::fs::read_dir(folder.path().join(ENGINE))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("OPTIONS"))

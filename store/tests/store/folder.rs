@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{
@@ -78,6 +79,41 @@ fn one_process_runs_a_store_and_others_read_beside_it() {
     assert_eq!(RocksStore::open_read_only(folder.path()).unwrap().end(P).unwrap(), Position::block(3));
     drop(store);
     open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_reader_beside_a_busy_writer_sees_whole_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let end = store.end(P).unwrap();
+                let mut rows = Rows::new();
+                rows.put(Table::State, Key::new().state(P, "pump-1"), Position::block(end.block + 1), b"state");
+                let blocks = sensor_blocks(P, end, &[90, 90]);
+                store.commit(end, Batch { blocks: &blocks, rows: &rows }).unwrap();
+                if end.block % 600 == 1 {
+                    store.settle().unwrap();
+                }
+            }
+        });
+        let mut seen = Position::FIRST;
+        for _ in 0..20 {
+            let reader = RocksStore::open_read_only(folder.path()).unwrap_or_else(|error| {
+                done.store(true, Ordering::Relaxed);
+                panic!("{error}")
+            });
+            let end = reader.end(P).unwrap();
+            assert!(end >= seen && end.block % 2 == 1, "{end} after {seen}");
+            let row = reader.get(Table::State, Key::new().state(P, "pump-1")).unwrap();
+            assert_eq!(row.map(|row| row.position), (end > Position::FIRST).then(|| Position::block(end.block - 1)));
+            assert_eq!(reader.read(P, Position::FIRST).unwrap().filter(Result::is_ok).count() as u64, end.block - 1);
+            seen = end;
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
