@@ -1,4 +1,64 @@
-//! `twintalk`, the command line. Its verbs are not here yet.
+//! `twintalk`, the command line: reads the arguments, runs one verb, answers with an exit code.
+//!
+//! Answers go to standard output, diagnostics and faults to standard error. A verb is a file with a
+//! struct of arguments and `run`; [`verb::Verb`] lists them. What ends a verb early is a
+//! [`exit::Failure`], which knows its exit code; a panic is a defect of ours and exits with 70.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod check;
+mod compile;
+mod completions;
+mod disasm;
+mod exit;
+mod fmt;
+mod load;
+mod render;
+mod sources;
+mod terminal;
+mod verb;
+mod version;
+
+use std::io::{self, Write};
+use std::panic;
+use std::process::ExitCode;
+
+use clap::Parser;
+use exit::Exit;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Digital twins in a small Smalltalk: defined as text, kept as a log, replayed at will.
+#[derive(Parser)]
+#[command(name = "twintalk", version, disable_help_subcommand = true)]
+#[command(max_term_width = 100, after_help = exit::HELP)]
+struct CommandLine {
+    #[command(subcommand)]
+    verb: verb::Verb,
+}
+
+fn main() -> ExitCode {
+    panic::set_hook(Box::new(report_defect));
+    let outcome = CommandLine::parse().verb.run();
+    let exit = outcome.unwrap_or_else(|failure| {
+        if !failure.message.is_empty() {
+            terminal::say(&failure.message);
+        }
+        failure.exit
+    });
+    ExitCode::from(exit as u8)
+}
+
+/// Says what to do about a panic, and exits: no destructor runs, as after a kill, which every store survives.
+fn report_defect(panic: &panic::PanicHookInfo<'_>) {
+    let place = panic.location().map(|location| format!(" at {}:{}", location.file(), location.line()));
+    let _ = writeln!(
+        io::stderr(),
+        "twintalk: this is a defect of TwinTalk, not of your program or data.\n\
+         Please report it with these lines, and what you did just before:\n  {}{}\n  {}",
+        panic.payload_as_str().unwrap_or("a panic without a text"),
+        place.unwrap_or_default(),
+        version::line(),
+    );
+    std::process::exit(Exit::Defect as i32);
+}

@@ -107,6 +107,23 @@ impl Datum {
         }
     }
 
+    /// Whether the language can write it out as one literal.
+    pub fn is_literal(&self) -> bool {
+        match self {
+            Datum::Nil
+            | Datum::Bool(_)
+            | Datum::Int(_)
+            | Datum::Float(_)
+            | Datum::Decimal { .. }
+            | Datum::Char(_)
+            | Datum::String(_)
+            | Datum::Symbol(_)
+            | Datum::Bytes(_) => true,
+            Datum::Array(elements) => elements.iter().all(Datum::is_literal),
+            Datum::Dictionary(_) | Datum::Reference(_) | Datum::Object { .. } => false,
+        }
+    }
+
     /// A dictionary whose keys are strings: a row of output.
     pub fn row<'a>(columns: impl IntoIterator<Item = (&'a str, Datum)>) -> Datum {
         Datum::Dictionary(columns.into_iter().map(|(name, value)| (Datum::from(name), value)).collect())
@@ -428,10 +445,15 @@ impl fmt::Display for Datum {
                 f.write_char('#')?;
                 if is_symbol(text) { f.write_str(text) } else { write_quoted(f, text) }
             }
-            Datum::Array(elements) => {
+            Datum::Array(elements) if self.is_literal() => {
                 f.write_str("#(")?;
                 write_list(f, elements, " ", |f, element| write!(f, "{element}"))?;
                 f.write_char(')')
+            }
+            Datum::Array(elements) => {
+                f.write_char('{')?;
+                write_list(f, elements, ". ", |f, element| write!(f, "{element}"))?;
+                f.write_char('}')
             }
             Datum::Bytes(bytes) => {
                 f.write_str("#[")?;
@@ -439,7 +461,7 @@ impl fmt::Display for Datum {
                 f.write_char(']')
             }
             Datum::Dictionary(entries) => {
-                f.write_str("a Dictionary(")?;
+                f.write_str("Dictionary(")?;
                 write_list(f, entries, " ", |f, (key, value)| write!(f, "{key}->{value}"))?;
                 f.write_char(')')
             }
@@ -544,6 +566,13 @@ mod tests {
         ] {
             check(same, if same == "1e-7" { "1.0e-7" } else { same });
         }
+    }
+
+    #[test]
+    fn what_has_no_literal_prints_as_the_kernel_prints_it() {
+        let pump = Datum::Object { prototype: "Pump".to_owned(), slots: vec![("rpm".to_owned(), Datum::from(3))] };
+        assert_eq!(Datum::Array(vec![Datum::from(1), pump]).to_string(), "{1. a Pump(rpm: 3)}");
+        assert_eq!(Datum::row([("a", Datum::from(1)), ("b", Datum::Nil)]).to_string(), "Dictionary('a'->1 'b'->nil)");
     }
 
     #[test]

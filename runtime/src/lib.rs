@@ -3,4 +3,5 @@
 
 pub mod datum;
 pub mod json;
+pub mod kernel;
 pub mod time;

@@ -19,7 +19,7 @@ fn a_crate_depends_on_what_its_arrow_says_and_nothing_else() {
         "ARCHITECTURE.md has an arrow for each member of the workspace"
     );
     for (crate_name, allowed) in &arrows {
-        let named: BTreeSet<String> = dependencies(crate_name)
+        let named: BTreeSet<String> = dependencies(crate_name, &["dependencies", "build-dependencies"])
             .iter()
             .filter_map(|dependency| Some(dependency.strip_prefix(PACKAGE_PREFIX)?.to_owned()))
             .collect();
@@ -31,7 +31,8 @@ fn a_crate_depends_on_what_its_arrow_says_and_nothing_else() {
 #[test]
 fn sources_name_only_the_crates_of_their_arrow() {
     for (crate_name, allowed) in arrows() {
-        for source in sources(&crate_name) {
+        let own = |source: &Source| source.path.contains("/src/") || source.path.ends_with("/build.rs");
+        for source in sources(&crate_name).filter(own) {
             for word in words(&source.code) {
                 let Some(named) = word.strip_prefix("twintalk_") else { continue };
                 if !members().contains(named) {
@@ -76,7 +77,7 @@ fn every_dependency_has_a_line_that_says_what_it_is_for() {
 fn every_shared_dependency_is_used_by_a_crate() {
     let mut unused: BTreeSet<String> = section(&read("Cargo.toml"), "workspace.dependencies").into_iter().collect();
     for member in members() {
-        for dependency in dependencies(&member) {
+        for dependency in dependencies(&member, &["dependencies", "dev-dependencies", "build-dependencies"]) {
             unused.remove(&dependency);
         }
     }
@@ -135,7 +136,7 @@ fn every_source_file_opens_with_its_idea() {
     }
 }
 
-/// A source file without its comments.
+/// A source file without its comments and strings.
 struct Source {
     /// Relative to the workspace, with forward slashes.
     path: String,
@@ -157,13 +158,10 @@ fn members() -> BTreeSet<String> {
     list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// All that a crate's manifest names, for building and testing too.
-fn dependencies(crate_name: &str) -> BTreeSet<String> {
+/// What a crate's manifest names in some of its sections.
+fn dependencies(crate_name: &str, sections: &[&str]) -> BTreeSet<String> {
     let manifest = read(&format!("{crate_name}/Cargo.toml"));
-    ["dependencies", "dev-dependencies", "build-dependencies"]
-        .into_iter()
-        .flat_map(|name| section(&manifest, name))
-        .collect()
+    sections.iter().flat_map(|name| section(&manifest, name)).collect()
 }
 
 /// The keys of a manifest's section, without what follows a dot.
@@ -227,7 +225,7 @@ fn sources(crate_name: &str) -> impl Iterator<Item = Source> {
     files.into_iter().map(|file| {
         let path = file.strip_prefix(workspace()).expect("it was found there");
         let path = path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-        let code = read(&path).lines().map(without_comment).collect::<Vec<_>>().join("\n");
+        let code = read(&path).lines().map(code_of).collect::<Vec<_>>().join("\n");
         Source { path, code }
     })
 }
@@ -243,19 +241,26 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Cuts at `//` outside a string literal; a string of several lines is taken for code, which only
-/// makes the tests stricter.
-fn without_comment(line: &str) -> &str {
-    let bytes = line.as_bytes();
+/// The line without its comment and without what its string literals say; a string of several lines
+/// is taken for code, which only makes the tests stricter.
+fn code_of(line: &str) -> String {
+    let mut code = String::new();
     let mut in_string = false;
-    for (at, &byte) in bytes.iter().enumerate() {
-        match byte {
-            b'"' if at == 0 || !matches!(bytes[at - 1], b'\\' | b'\'') => in_string = !in_string,
-            b'/' if !in_string && bytes.get(at + 1) == Some(&b'/') => return &line[..at],
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '"' => in_string = !in_string,
+            '\\' if in_string => {
+                characters.next();
+            }
+            '\'' if !in_string && characters.next_if_eq(&'"').is_some() => {}
+            '/' if !in_string && characters.peek() == Some(&'/') => break,
+            _ if in_string => continue,
             _ => {}
         }
+        code.push(character);
     }
-    line
+    code
 }
 
 fn words(code: &str) -> impl Iterator<Item = &str> {
