@@ -5,6 +5,7 @@
 //! with the one before; `--` starts a comment. What stands before a line of `====` is a program that the
 //! lines can name. Each line runs twice, the second time with a collection before every allocation.
 
+mod hostile;
 mod numbers;
 
 use std::collections::BTreeSet;
