@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod definitions;
 pub mod disasm;
 pub mod file;
 pub mod image;
