@@ -4,12 +4,13 @@
 //! next instruction. In optimised builds for x86-64 that call is a jump, and each handler's own
 //! indirect jump gives the branch predictor more to go by than one central jump; the state never
 //! leaves the registers. Elsewhere (debug builds, Miri, other processors, the feature
-//! `plain-loop`) the same handlers return to a plain loop after every instruction. Which one is decided at build time ([`THREADED`]).
+//! `plain-loop`) the same handlers return to a plain loop after every instruction. Which one is
+//! decided at build time ([`THREADED`]).
 //!
 //! The compiler turns the last call into a jump only if nothing of the handler outlives it: no
 //! destructors, no address taken of a local. So handlers hold nothing but copies, and whatever is not
 //! the common case is a `#[cold]` handler of its own, which publishes the state in [`Run`], calls
-//! ordinary Rust, and takes the state up again from there.
+//! ordinary Rust, and returns to the loop that takes the state up again from there.
 //!
 //! **Safety of the whole file.** Codes were verified when their image was loaded: operands lie in
 //! the window, the tables and the code; jumps land on instructions; cells are cells. Windows lie
@@ -36,7 +37,7 @@ pub const THREADED: bool =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Exit {
-    /// Only in the plain loop: on with the next instruction.
+    /// On with the next instruction: in the plain loop after each, else after an uncommon one.
     Next,
     /// The first frame's answer lies in its register 0.
     Done,
@@ -135,7 +136,11 @@ macro_rules! slow {
     };
 }
 
-/// Publishes the state, runs `$work` (which answers [`Flow`]), and goes on where it left the state.
+/// Publishes the state and runs `$work` (which answers [`Flow`]); then the loop in [`Vm::interpret`] goes on
+/// where that left the state.
+///
+/// Not by a jump: whether the compiler makes one depends on what of `$work` it inlines here, and a call
+/// in its place would leave a frame of the process at every turn of a loop.
 macro_rules! publish {
     ($pc:expr, $base:expr, $vm:expr, $fp:expr, $work:expr) => {{
         (*$vm).run.pc = $pc;
@@ -143,12 +148,7 @@ macro_rules! publish {
         (*$vm).run.frame = $fp;
         (*$vm).run.scratch_top = $base;
         match $work {
-            Flow::Go => {
-                let run = &(*$vm).run;
-                let (pc, base, fp) = (run.pc, run.base, run.frame);
-                let caches = (*(*fp).code).caches.as_ptr();
-                next!(pc, base, $vm, fp, caches)
-            }
+            Flow::Go => return Exit::Next,
             Flow::Exit(exit) => return exit,
         }
     }};
@@ -604,9 +604,11 @@ handler!(identical(pc, base, vm, insn, fp, caches) {
 });
 
 handler!(cold identical_references(pc, base, vm, insn, fp, caches) {
-    let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
-    *base.add(a!(insn)) = Value::boolean((*vm).same_twin(left, right));
-    next!(pc, base, vm, fp, caches)
+    publish!(pc, base, vm, fp, {
+        let same = (*vm).same_twin(*base.add(b!(insn)), *base.add(c!(insn)));
+        *base.add(a!(insn)) = Value::boolean(same);
+        Flow::Go
+    })
 });
 
 // ---- jumps ----
