@@ -84,7 +84,7 @@ codes! {
     NotAssignable = "not-assignable", Error;
     /// A constant whose value can change.
     MutableConstant = "mutable-constant", Error;
-    /// A `query` that assigns a slot or a program variable, or sends `!`.
+    /// A `query` that assigns a slot or a program variable, emits an event, or sends `!`.
     QueryWrites = "query-writes", Error;
     /// An annotation that is not understood: two types, `min:` without a number, a unit twice.
     WrongAnnotation = "wrong-annotation", Error;
