@@ -53,48 +53,56 @@ impl<'a> AnnotationReader<'_, 'a, '_> {
                         self.check_type(name);
                     }
                 },
-                AnnotationPart::Name(name) => match name.text {
-                    "personal" => self.flag(&mut annotation.personal, name),
-                    "indexed" => self.flag(&mut annotation.indexed, name),
-                    "transient" => self.flag(&mut annotation.transient, name),
-                    _ => self.unit(&mut annotation, name),
-                },
+                AnnotationPart::Name(name) => {
+                    if !self.word(&mut annotation, name) {
+                        self.unit(&mut annotation, name);
+                    }
+                }
                 AnnotationPart::String(name) => self.unit(&mut annotation, name),
                 AnnotationPart::Number(_, span) => annotation.other.push(self.as_written(*span)),
-                AnnotationPart::Keyword { name, value, unary, span } => match name.text {
-                    "min:" | "max:" => {
-                        let limit = if name.text == "min:" { &mut min } else { &mut max };
-                        if limit.is_some() {
-                            self.wrong(name.span, format!("`{}` twice", name.text));
-                            continue;
+                AnnotationPart::Keyword { name, value, unary, span } => {
+                    // By the grammar `max: 3 personal` sends `personal` to 3, which nobody means.
+                    let (unary, span) = match unary {
+                        Some(word) if self.word(&mut annotation, word) => {
+                            (&None, &Span::new(span.start, word.span.start))
                         }
-                        let (Some(number), None) = (literals::approximate(*value), unary) else {
-                            self.wrong(*span, format!("`{}` takes a number", name.text));
-                            continue;
-                        };
-                        *limit = Some((number, *span));
-                        match literals::literal(*value, self.names) {
-                            Ok(literal) if name.text == "min:" => annotation.min = Some(literal),
-                            Ok(literal) => annotation.max = Some(literal),
-                            Err(reason) => {
-                                let message = format!("this literal has {reason}");
-                                self.diagnostics.push(Diagnostic::new(Code::TooLarge, self.file, *span, message));
+                        Some(_) | None => (unary, span),
+                    };
+                    match name.text {
+                        "min:" | "max:" => {
+                            let limit = if name.text == "min:" { &mut min } else { &mut max };
+                            if limit.is_some() {
+                                self.wrong(name.span, format!("`{}` twice", name.text));
+                                continue;
+                            }
+                            let (Some(number), None) = (literals::approximate(*value), unary) else {
+                                self.wrong(*span, format!("`{}` takes a number", name.text));
+                                continue;
+                            };
+                            *limit = Some((number, *span));
+                            match literals::literal(*value, self.names) {
+                                Ok(literal) if name.text == "min:" => annotation.min = Some(literal),
+                                Ok(literal) => annotation.max = Some(literal),
+                                Err(reason) => {
+                                    let message = format!("this literal has {reason}");
+                                    self.diagnostics.push(Diagnostic::new(Code::TooLarge, self.file, *span, message));
+                                }
                             }
                         }
+                        "keep:" if annotation.keep_ns.is_some() => self.wrong(name.span, "`keep:` twice"),
+                        "keep:" => match duration_ns(*value, unary.map(|unary| unary.text)) {
+                            Some(keep_ns) => annotation.keep_ns = Some(keep_ns),
+                            None => {
+                                let message = "`keep:` takes a duration";
+                                self.diagnostics.push(
+                                    Diagnostic::new(Code::WrongAnnotation, self.file, *span, message)
+                                        .help("write a number and a unit of time: `keep: 30 days`"),
+                                );
+                            }
+                        },
+                        _ => annotation.other.push(self.as_written(name.span.to(*span))),
                     }
-                    "keep:" if annotation.keep_ns.is_some() => self.wrong(name.span, "`keep:` twice"),
-                    "keep:" => match duration_ns(*value, unary.map(|unary| unary.text)) {
-                        Some(keep_ns) => annotation.keep_ns = Some(keep_ns),
-                        None => {
-                            let message = "`keep:` takes a duration";
-                            self.diagnostics.push(
-                                Diagnostic::new(Code::WrongAnnotation, self.file, *span, message)
-                                    .help("write a number and a unit of time: `keep: 30 days`"),
-                            );
-                        }
-                    },
-                    _ => annotation.other.push(self.as_written(name.span.to(*span))),
-                },
+                }
             }
         }
         if let (Some((min, _)), Some((max, span))) = (min, max)
@@ -107,13 +115,21 @@ impl<'a> AnnotationReader<'_, 'a, '_> {
     }
 
     fn as_written(&self, span: Span) -> String {
-        self.text.get(span.start as usize..span.end as usize).unwrap_or_default().to_owned()
+        self.text.get(span.start as usize..span.end as usize).unwrap_or_default().trim_end().to_owned()
     }
 
-    fn flag(&mut self, flag: &mut bool, name: &ast::Name<'a>) {
+    /// Takes a word that means something by itself; answers whether it is one.
+    fn word(&mut self, annotation: &mut Annotation, name: &ast::Name<'a>) -> bool {
+        let flag = match name.text {
+            "personal" => &mut annotation.personal,
+            "indexed" => &mut annotation.indexed,
+            "transient" => &mut annotation.transient,
+            _ => return false,
+        };
         if std::mem::replace(flag, true) {
             self.wrong(name.span, format!("`{}` twice", name.text));
         }
+        true
     }
 
     fn unit(&mut self, annotation: &mut Annotation, name: &ast::Name<'a>) {

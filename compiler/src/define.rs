@@ -1,5 +1,10 @@
 //! From definitions, extensions and statements to an image.
 //!
+//! Definitions and extensions are emitted before the statements, and all tables are in the order of
+//! first use. So what only the statements use stands at the ends of the tables, and
+//! `bytecode::definitions` can cut it off: the same definitions have the same hash, whatever the
+//! statements beside them say.
+//!
 //! Every body is resolved, which finds its mistakes, and emitted if it has none. An image comes out
 //! even where there are mistakes; `compile` throws it away then.
 
@@ -41,9 +46,9 @@ pub(crate) fn define<'a>(
         }
     }
     let main = definer.main();
-    let variables: Vec<NameId> = program.variables.iter().map(|(name, _)| definer.tables.names.id(name)).collect();
-    for variable in variables {
-        definer.tables.variables.row(variable);
+    for (name, _) in &program.variables {
+        let name = definer.tables.names.id(name);
+        definer.tables.variables.row(name);
     }
     definer.check_limits();
     let Definer { tables, methods, .. } = definer;

@@ -16,6 +16,7 @@ use crate::assemble::{Condition, Label};
 use crate::ast::Literal;
 use crate::emit::{Emitter, Goal, Location, compare_and_jump};
 use crate::literals;
+use crate::registers::Mark;
 use crate::tree::*;
 
 /// Integers nearer to zero than this are surely numbers in place.
@@ -43,8 +44,9 @@ struct Stub<'a> {
 enum Work<'a> {
     /// The value is in this register and must be in the common one.
     Copy(Reg),
-    /// The value, in the common register, is the receiver of this `and:` or `or:`.
-    Send(&'a Send<'a>),
+    /// The value, in the common register, is the receiver of this `and:` or `or:`. Its block may name
+    /// temporaries of the conditions around it, so what was in use there is still needed.
+    Send(&'a Send<'a>, Mark),
 }
 
 impl<'a> Emitter<'_, 'a> {
@@ -340,6 +342,7 @@ impl<'a> Emitter<'_, 'a> {
         otherwise: &mut Otherwise<'a>,
     ) {
         let label = self.code.assembler.label();
+        let in_use = self.code.registers.mark();
         let register = otherwise.register;
         let mut of_receiver = Otherwise { register, label, faults: false, stubs: Vec::new() };
         // The block decides where the receiver does not: true for `and:`, false for `or:`.
@@ -354,7 +357,7 @@ impl<'a> Emitter<'_, 'a> {
             self.test_block(block, wanted, target, otherwise);
         }
         otherwise.stubs.append(&mut of_receiver.stubs);
-        otherwise.stubs.push(Stub { label, work: Work::Send(send), next: otherwise.label });
+        otherwise.stubs.push(Stub { label, work: Work::Send(send, in_use), next: otherwise.label });
     }
 
     /// Emits what must happen between tests and their common fallback. The common register is the
@@ -364,8 +367,11 @@ impl<'a> Emitter<'_, 'a> {
             self.code.assembler.bind(stub.label);
             match stub.work {
                 Work::Copy(register) => self.copy(otherwise.register, register),
-                Work::Send(send) => {
+                Work::Send(send, in_use) => {
+                    let mark = self.code.registers.mark();
+                    self.code.registers.keep(in_use);
                     self.real_send(send, Some(otherwise.register), None, Goal::Into(otherwise.register));
+                    self.code.registers.release(mark);
                 }
             }
             self.code.assembler.jump(stub.next);

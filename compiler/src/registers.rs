@@ -65,6 +65,12 @@ impl Registers {
         self.scratch = mark.scratch;
     }
 
+    /// Takes all that was in use at `mark`, so that it keeps what it holds.
+    pub(crate) fn keep(&mut self, mark: Mark) {
+        self.next = self.next.max(mark.next);
+        self.scratch = self.scratch.max(mark.scratch);
+    }
+
     /// Whether `register` belongs to no variable, so that it may be written before its time.
     pub(crate) fn is_scratch(&self, register: Reg) -> bool {
         usize::from(register.0) >= self.scratch

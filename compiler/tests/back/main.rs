@@ -3,5 +3,10 @@
 mod check;
 mod definitions;
 mod diagnostics;
+mod generated;
 mod kernel;
+mod limits;
 mod listings;
+mod machine;
+mod programs;
+mod tree_walk;
