@@ -1,7 +1,28 @@
-//! Where the parts meet. `System` is not written yet; what passes its door is.
+//! Where the parts meet: compiled definitions, the VM that runs turns, and the log that keeps them.
+//!
+//! [`System`] is the front door. Inside, a [`partition`] takes messages off its queue, runs each as one turn,
+//! and writes one record; [`replay`] makes state of records again. Only this crate sees both
+//! values and bytes on disk, and only [`clock`] reads time.
 #![forbid(unsafe_code)]
 
+mod clock;
 pub mod datum;
 pub mod json;
 pub mod kernel;
+mod partition;
+mod program;
+mod replay;
+mod resident;
+mod system;
 pub mod time;
+mod timers;
+mod values;
+
+pub use clock::{ClockKind, VIRTUAL_START_NS};
+pub use datum::Datum;
+pub use partition::{Discipline, FaultReport};
+pub use program::Program;
+pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary, VerifyReport};
+pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};
+pub use twintalk_store::{Durability, Position, StoreError};
+pub use twintalk_vm::{Fault, Limits};

@@ -144,6 +144,14 @@ impl Key {
         self.rest().first_chunk().map(|due| (u64::from_be_bytes(*due) ^ (1 << 63)) as i64)
     }
 
+    /// The path and the name in a key of [`Key::timer`].
+    pub fn timer_names(&self) -> Option<(String, String)> {
+        let rest = self.rest().get(8..)?;
+        let end = rest.iter().position(|&byte| byte == END)?;
+        let path = rest[..end].iter().map(|&byte| if byte == 0 { b'/' } else { byte }).collect();
+        Some((String::from_utf8(path).ok()?, String::from_utf8(rest[end + 1..].to_vec()).ok()?))
+    }
+
     /// The `number`th message that waits for `composite`.
     pub fn waiting(&mut self, partition: Partition, composite: &str, number: u64) -> &Key {
         self.start(partition).put_path(composite).put(&[END]).put(&number.to_be_bytes())

@@ -178,7 +178,8 @@ impl Vm {
         self.run.turn.current = twin;
         self.enter_query();
         let base = self.begin(&[twin]);
-        let step = self.invoke(base, base, invariant, 0);
+        let code = &raw const self.linked(invariant).codes[0];
+        let step = self.activate(base, base, code);
         let flow = self.settle(step, base, base);
         let end = self.go_on(world, flow);
         self.leave_query();

@@ -85,19 +85,42 @@ pub struct TraceLine {
     pub place: Option<String>,
 }
 
+impl Fault {
+    /// The trace, a line a frame, as records keep it.
+    pub fn trace_text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.trace {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(&line.to_string());
+        }
+        text
+    }
+
+    /// What [`Fault::trace_text`] wrote; each line is kept as it stands.
+    pub fn trace_from_text(text: &str) -> Vec<TraceLine> {
+        text.lines().map(|line| TraceLine { method: line.to_owned(), twin: None, place: None }).collect()
+    }
+}
+
+impl std::fmt::Display for TraceLine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.method)?;
+        if let Some(twin) = &self.twin {
+            write!(f, " of {twin}")?;
+        }
+        if let Some(place) = &self.place {
+            write!(f, " ({place})")?;
+        }
+        Ok(())
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.kind, self.text)?;
-        for line in &self.trace {
-            write!(f, "\n  {}", line.method)?;
-            if let Some(twin) = &line.twin {
-                write!(f, " of {twin}")?;
-            }
-            if let Some(place) = &line.place {
-                write!(f, " ({place})")?;
-            }
-        }
-        Ok(())
+        self.trace.iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 

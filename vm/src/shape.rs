@@ -86,6 +86,20 @@ impl Shapes {
 }
 
 impl Vm {
+    /// The shapes, to be adopted again after an image was added.
+    pub fn take_shapes(&mut self) -> Shapes {
+        std::mem::take(&mut self.shapes)
+    }
+
+    /// The shapes with their numbers, for another program of the same store.
+    pub fn copy_shapes(&self) -> Shapes {
+        let mut copy = Shapes::default();
+        for entry in &self.shapes.entries {
+            copy.define(entry.shape.clone());
+        }
+        copy
+    }
+
     /// Every shape so far.
     pub fn shapes(&self) -> &Shapes {
         &self.shapes

@@ -18,6 +18,7 @@ pub const ROWS: &[Row] = &[
     ("Twin.root", root),
     ("Twin.part:", part),
     ("Twin.makePart:of:", make_part),
+    ("Twin.begin:", begin),
     ("Twin.hasPart:", has_part),
     ("Twin.partArray", part_array),
     ("Twin.allPartArray", all_part_array),
@@ -190,6 +191,17 @@ fn make_part(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     }
     let nth = vm.make_twin(&path, class)?;
     Ok(vm.run.turn.twins[nth].value)
+}
+
+/// `startUp` is private to each twin: the VM sends it on the maker's behalf.
+fn begin(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "makes a part")?;
+    let part = window.argument(vm, 0);
+    if !part.is_pointer() || vm.class(vm.class_of(part)).kind != ClassKind::Twin {
+        return Err(vm.raise(ExceptionKind::ArgumentError, "only a twin begins its life"));
+    }
+    vm.set_stack_at(window.base, part);
+    Err(Stop::Send { selector: vm.selectors.start_up, argument_count: 0 })
 }
 
 fn part_array(vm: &mut Vm, window: Window) -> Result<Value, Stop> {

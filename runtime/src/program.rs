@@ -1,0 +1,219 @@
+//! What a store runs: the kernel and a program's definitions, under one hash.
+
+use twintalk_bytecode::definitions::definitions;
+use twintalk_bytecode::image::Image;
+use twintalk_bytecode::{file, verify};
+use twintalk_store::record::ProgramHash;
+use twintalk_vm::{Shape, Shapes};
+
+use crate::kernel;
+use crate::resident::{get_number, put_number};
+
+/// A compiled program: its definitions, which twins live by, and the whole with its statements.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Definitions and statements.
+    pub image: Image,
+    /// The definitions alone: what a store keeps, and what records name.
+    pub definitions: Image,
+}
+
+impl Program {
+    /// The program that an image is.
+    pub fn new(image: Image) -> Program {
+        Program { definitions: definitions(&image), image }
+    }
+
+    /// A program without definitions or statements.
+    pub fn empty() -> Program {
+        Program { image: Image::default(), definitions: Image::default() }
+    }
+
+    /// What records call it: a hash over the kernel and the definitions.
+    pub fn hash(&self) -> ProgramHash {
+        hash(&file::content_hash(kernel::image()), &file::content_hash(&self.definitions))
+    }
+
+    /// As the table `programs` keeps it: the kernel's image, then the definitions.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let definitions = file::encode(&self.definitions);
+        let mut bytes = Vec::with_capacity(definitions.len() + kernel::bytes().len() + 10);
+        put_number(&mut bytes, kernel::bytes().len() as u64);
+        bytes.extend_from_slice(kernel::bytes());
+        bytes.extend_from_slice(&definitions);
+        bytes
+    }
+}
+
+fn hash(kernel: &[u8; 32], definitions: &[u8; 32]) -> ProgramHash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"twintalk program 1\0");
+    hasher.update(kernel);
+    hasher.update(definitions);
+    *hasher.finalize().as_bytes()
+}
+
+/// The kernel and the definitions that [`Program::to_bytes`] wrote.
+pub(crate) fn images_from_bytes(bytes: &[u8]) -> Result<(Image, Image), String> {
+    let mut rest = bytes;
+    let length = get_number(&mut rest).and_then(|length| usize::try_from(length).ok());
+    let length = length.filter(|length| *length <= rest.len()).ok_or("it ends too early")?;
+    let (kernel, definitions) = rest.split_at(length);
+    let read = |bytes: &[u8]| {
+        let image = file::decode(bytes).map_err(|error| error.to_string())?;
+        verify::verify(&image).map_err(|error| error.to_string())?;
+        Ok::<Image, String>(image)
+    };
+    Ok((read(kernel)?, read(definitions)?))
+}
+
+/// Every shape of a store, as the row `shapes` keeps them.
+pub(crate) fn shapes_to_bytes(shapes: &Shapes) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_number(&mut bytes, shapes.len() as u64);
+    for shape in (0..shapes.len() as u32).filter_map(|number| shapes.get(number)) {
+        bytes.push(u8::from(shape.kernel) | u8::from(shape.twin) << 1);
+        put_number(&mut bytes, u64::from(shape.version));
+        put_text(&mut bytes, &shape.prototype);
+        put_number(&mut bytes, shape.slots.len() as u64);
+        shape.slots.iter().for_each(|slot| put_text(&mut bytes, slot));
+    }
+    bytes
+}
+
+/// What [`shapes_to_bytes`] wrote.
+pub(crate) fn shapes_from_bytes(mut bytes: &[u8]) -> Option<Shapes> {
+    let mut shapes = Shapes::default();
+    for number in 0..get_number(&mut bytes)? {
+        let (&flags, rest) = bytes.split_first()?;
+        bytes = rest;
+        let version = get_number(&mut bytes)?.try_into().ok()?;
+        let prototype = get_text(&mut bytes)?;
+        let count = get_number(&mut bytes)?;
+        let slots = (0..count).map(|_| get_text(&mut bytes)).collect::<Option<Vec<String>>>()?;
+        let shape = Shape { prototype, kernel: flags & 1 != 0, twin: flags & 2 != 0, version, slots };
+        if u64::from(shapes.define(shape)) != number {
+            return None;
+        }
+    }
+    bytes.is_empty().then_some(shapes)
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_number(out, text.len() as u64);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn get_text(bytes: &mut &[u8]) -> Option<String> {
+    let length = usize::try_from(get_number(bytes)?).ok()?;
+    let (text, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    String::from_utf8(text.to_vec()).ok()
+}
+
+/// How the definitions of a store and those of a program differ: one line each, for a user to read.
+pub(crate) fn difference(stored: &Image, given: &Image) -> Vec<String> {
+    let mut lines = Vec::new();
+    let find = |image: &Image, name: &str| image.prototypes.iter().position(|one| image.name(one.name) == name);
+    for prototype in &given.prototypes {
+        let name = given.name(prototype.name);
+        let Some(old) = find(stored, name) else {
+            lines.push(format!("{name} is new"));
+            continue;
+        };
+        let old = &stored.prototypes[old];
+        let slots = |image: &Image, one: &twintalk_bytecode::image::Prototype| -> Vec<String> {
+            one.instance
+                .slots
+                .iter()
+                .filter(|slot| !slot.constant)
+                .map(|slot| image.name(slot.name).to_owned())
+                .collect()
+        };
+        let (before, after) = (slots(stored, old), slots(given, prototype));
+        let added: Vec<&String> = after.iter().filter(|slot| !before.contains(slot)).collect();
+        let gone: Vec<&String> = before.iter().filter(|slot| !after.contains(slot)).collect();
+        for slot in &added {
+            lines.push(format!("{name} has the new slot `{slot}`"));
+        }
+        for slot in &gone {
+            lines.push(format!("{name} no longer has the slot `{slot}`"));
+        }
+        if old.version != prototype.version {
+            lines.push(format!("{name} goes from version {} to {}", old.version, prototype.version));
+        } else if added.is_empty() && gone.is_empty() {
+            let methods = |image: &Image, one: &twintalk_bytecode::image::Prototype| -> Vec<(String, String)> {
+                one.instance
+                    .methods
+                    .iter()
+                    .map(|id| {
+                        let method = image.method(*id);
+                        let name = image.name(method.selector).to_owned();
+                        (name, format!("{:?}", method.body))
+                    })
+                    .collect()
+            };
+            let before = methods(stored, old);
+            for (selector, body) in methods(given, prototype) {
+                match before.iter().find(|(old, _)| *old == selector) {
+                    None => lines.push(format!("{name} has the new method `{selector}`")),
+                    Some((_, old)) if *old != body => lines.push(format!("{name}>>{selector} has changed")),
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+    for prototype in &stored.prototypes {
+        let name = stored.name(prototype.name);
+        if find(given, name).is_none() {
+            lines.push(format!("{name} is gone"));
+        }
+    }
+    if lines.is_empty() {
+        lines.push("methods, timers, invariants, or the class library have changed".to_owned());
+    }
+    lines
+}
+
+/// Twins whose slots changed although their version did not: the upgrade is refused.
+pub(crate) fn versions_missing(stored: &Image, given: &Image) -> Vec<String> {
+    let slots = |image: &Image, one: &twintalk_bytecode::image::Prototype| -> Vec<String> {
+        one.instance.slots.iter().filter(|slot| !slot.constant).map(|slot| image.name(slot.name).to_owned()).collect()
+    };
+    stored
+        .prototypes
+        .iter()
+        .filter(|old| old.kind == twintalk_bytecode::image::PrototypeKind::Twin)
+        .filter_map(|old| {
+            let name = stored.name(old.name);
+            let new = given.prototypes.iter().find(|new| given.name(new.name) == name)?;
+            let changed = slots(stored, old) != slots(given, new);
+            (changed && new.version <= old.version).then(|| name.to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_read_as_they_were_written() {
+        let mut shapes = Shapes::default();
+        for (prototype, twin) in [("Tank", true), ("List", false)] {
+            shapes.define(Shape {
+                prototype: prototype.to_owned(),
+                kernel: !twin,
+                twin,
+                version: 3,
+                slots: vec!["level".to_owned(), "größe".to_owned()],
+            });
+        }
+        let bytes = shapes_to_bytes(&shapes);
+        let read = shapes_from_bytes(&bytes).expect("written just now");
+        assert_eq!((read.get(0), read.get(1), read.len()), (shapes.get(0), shapes.get(1), 2));
+        for length in 0..bytes.len() {
+            assert!(shapes_from_bytes(&bytes[..length]).is_none());
+        }
+    }
+}

@@ -1,0 +1,759 @@
+//! Records into state: recovery, the past, and the check that the log says what its programs do.
+//!
+//! *Replay* applies what records say was changed and runs no code. *Verify* runs every message of the log again,
+//! with the program that its record names and with the answers and the seed that it keeps, and
+//! compares what comes out with what the record says.
+
+use std::collections::{BTreeMap, HashMap};
+
+use twintalk_store::record::{self, ProgramHash, Record};
+use twintalk_store::{BlockBytes, KeyRange, Partition, Place, Position, Store, StoreError, Table};
+use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange};
+use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
+
+use crate::datum::Datum;
+use crate::partition::{Core, From, Message, PROGRAM, SYSTEM_PATH, action, decode_answer, load};
+use crate::resident::read_row;
+use crate::system::{System, load_program, sender_text};
+use crate::values;
+
+/// A moment of a twin's history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The newest.
+    Now,
+    /// After the last turn at or before this time, in nanoseconds since 1970 UTC.
+    Time(i64),
+    /// After the turn of this number of the composite.
+    Turn(u64),
+}
+
+/// What a twin was at some moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TwinState {
+    /// Its path.
+    pub path: String,
+    /// Its definition.
+    pub prototype: String,
+    /// Which life of the path.
+    pub life: u64,
+    /// The record that left it so.
+    pub position: Position,
+    /// That record's turn in the composite.
+    pub turn: u64,
+    /// And its time, in nanoseconds since 1970 UTC.
+    pub time_ns: i64,
+    /// What its slots held, in their order.
+    pub slots: Vec<(String, Datum)>,
+}
+
+/// A twin in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TwinSummary {
+    /// Its path.
+    pub path: String,
+    /// Its definition.
+    pub prototype: String,
+}
+
+/// A record as a user sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryEntry {
+    /// Where it stands in the log.
+    pub position: Position,
+    /// The turn in the composite.
+    pub turn: u64,
+    /// Its time, in nanoseconds since 1970 UTC.
+    pub time_ns: i64,
+    /// The time the device gave.
+    pub device_time_ns: Option<i64>,
+    /// Who sent the message.
+    pub sender: String,
+    /// The sender's number of it; 0 for none.
+    pub number: u64,
+    /// The twin that the message was for.
+    pub receiver: String,
+    /// The message.
+    pub selector: String,
+    /// Its arguments.
+    pub arguments: Vec<Datum>,
+    /// Why it failed, if it did.
+    pub fault: Option<Fault>,
+    /// What became of the twin that was asked about: made, changed, removed; none if it was only met.
+    pub change: Option<&'static str>,
+    /// What the turn printed.
+    pub output: String,
+    /// What twins emitted: path, event, values.
+    pub events: Vec<(String, String, Vec<Datum>)>,
+    /// What it sent far: receiver, selector, arguments.
+    pub far_sends: Vec<(String, String, Vec<Datum>)>,
+}
+
+/// What `verify` found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// How many records were run again.
+    pub records: u64,
+    /// How many blocks, rows and bytes were read.
+    pub blocks: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+    /// Where the log and a run of its messages differ, or something is damaged: a line each.
+    pub differences: Vec<String>,
+}
+
+/// How many differences are told before verify gives up.
+const DIFFERENCES_MAX: usize = 100;
+
+fn damaged(partition: Partition, position: Position, what: &'static str) -> StoreError {
+    StoreError::Corrupt {
+        at: Place::Log { partition, position },
+        reason: twintalk_store::Corruption::Bytes(record::RecordError::Malformed(what)),
+    }
+}
+
+/// Calls `visit` with every record from `from` on.
+fn each_record(
+    store: &dyn Store,
+    partition: Partition,
+    from: Position,
+    mut visit: impl FnMut(Position, &Record<'_>, &BlockBytes) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for block in store.read(partition, from)? {
+        let bytes = block?;
+        let corrupt = |reason| StoreError::Corrupt {
+            at: Place::Log { partition, position: Position::block(bytes.number()) },
+            reason: twintalk_store::Corruption::Bytes(reason),
+        };
+        let block = bytes.open().map_err(corrupt)?;
+        let first = if block.number() == from.block { from.index } else { 0 };
+        for record in block.records(first) {
+            let (position, record) = record.map_err(corrupt)?;
+            visit(position, &record, &bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Brings memory to the end of the log: twins, timers, counters, and far sends that were not taken yet.
+pub(crate) fn recover(core: &mut Core, vm: &mut Vm) -> Result<(), StoreError> {
+    let partition = core.partition;
+    core.load_timers()?;
+    let end = core.store.end(partition)?;
+    if end <= Position::FIRST {
+        return Ok(());
+    }
+    let checkpoint = core.store.checkpoint(partition)?.max(Position::FIRST);
+    let mut records = Vec::new();
+    each_record(&*core.store, partition, checkpoint, |position, record, _| {
+        records.push((position, Applied::of(record)));
+        Ok(())
+    })?;
+    for (position, applied) in records {
+        applied.apply(core, vm, position)?;
+    }
+    // The time goes on from the last record.
+    if let Some(last) = core.store.block(partition, end.block - 1)? {
+        let block = last.open().map_err(|_| damaged(partition, Position::block(end.block - 1), "the last block"))?;
+        if let Some(index) = block.len().checked_sub(1)
+            && let Ok(record) = block.record(index)
+        {
+            core.continue_after(block.position(index), record.envelope.time_ns);
+        }
+    }
+    let (from, nth) = core.load_taken_self()?;
+    let mut waiting = Vec::new();
+    if from < end {
+        each_record(&*core.store, partition, from, |position, record, _| {
+            let record::Outcome::Committed(effects) = &record.outcome else { return Ok(()) };
+            let skip = if position == from { nth as usize } else { 0 };
+            for (index, send) in effects.sends.iter().enumerate().skip(skip) {
+                waiting.push(Message {
+                    path: send.receiver.to_owned(),
+                    selector: send.selector.to_owned(),
+                    arguments: send.arguments.to_vec(),
+                    from: From::Twin {
+                        path: send.sender.to_owned(),
+                        number: send.number,
+                        origin: record::Origin { partition, position },
+                        nth: index as u32,
+                    },
+                    device_time_ns: None,
+                    ticket: None,
+                    far: false,
+                });
+            }
+            Ok(())
+        })?;
+    }
+    core.queue.extend(waiting);
+    Ok(())
+}
+
+/// What replay needs of a record.
+struct Applied {
+    composite: String,
+    turn: u64,
+    twins: Vec<(String, u64, record::TwinChange, bool, Vec<u8>)>,
+}
+
+impl Applied {
+    fn of(record: &Record<'_>) -> Applied {
+        Applied {
+            composite: record.composite().to_owned(),
+            turn: record.envelope.turn,
+            twins: record
+                .twins
+                .iter()
+                .map(|twin| (twin.path.to_owned(), twin.life, twin.kind, twin.prototype.is_some(), twin.bytes.to_vec()))
+                .collect(),
+        }
+    }
+
+    fn apply(self, core: &mut Core, vm: &mut Vm, position: Position) -> Result<(), StoreError> {
+        for (path, _, kind, whole, bytes) in self.twins {
+            load(&mut core.residents, &*core.store, core.partition, &path)?;
+            if core.residents.get(&path).is_some_and(|view| view.last >= position) {
+                // The row knows it already.
+                continue;
+            }
+            let change = match kind {
+                record::TwinChange::Touched => None,
+                record::TwinChange::Created => Some(TwinChange::Image(bytes)),
+                record::TwinChange::Changed if whole => Some(TwinChange::Carried(bytes)),
+                record::TwinChange::Changed => {
+                    let old = core.residents.get(&path).map(|view| view.image.to_vec()).unwrap_or_default();
+                    let image = vm
+                        .apply_delta(&path, &old, &bytes)
+                        .map_err(|_| damaged(core.partition, position, "a delta that does not fit its twin"))?;
+                    Some(TwinChange::Delta { delta: bytes, image })
+                }
+                record::TwinChange::Removed => Some(TwinChange::Removed),
+            };
+            match change {
+                Some(change) => core.take_twin(&path, &change, position),
+                None => core.touch(&path, position),
+            }
+        }
+        let turn = core.residents.get(&self.composite).map_or(0, |view| view.turn);
+        if self.turn > turn {
+            load(&mut core.residents, &*core.store, core.partition, &self.composite)?;
+            core.set_turn(&self.composite, self.turn.max(turn));
+        }
+        Ok(())
+    }
+}
+
+/// The records that list a twin, newest first, back to its first life.
+fn chain(
+    store: &dyn Store,
+    partition: Partition,
+    path: &str,
+    newest: Position,
+    mut visit: impl FnMut(Position, &Record<'_>, &record::TwinEffect<'_>) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let mut at = (newest > Position::START).then_some(newest);
+    while let Some(position) = at {
+        let bytes = store
+            .block(partition, position.block)?
+            .ok_or_else(|| damaged(partition, position, "a back chain that leads out of the log"))?;
+        let block = bytes.open().map_err(|_| damaged(partition, position, "a block that cannot be read"))?;
+        let record =
+            block.record(position.index).map_err(|_| damaged(partition, position, "a record that is not there"))?;
+        let twin = record.twins.iter().find(|twin| twin.path == path);
+        let twin =
+            twin.ok_or_else(|| damaged(partition, position, "a back chain that leads to another twin's record"))?;
+        let before = twin.previous;
+        if before.is_some_and(|before| before >= position) {
+            return Err(damaged(partition, position, "a back chain that does not lead back"));
+        }
+        if !visit(position, &record, twin)? {
+            return Ok(());
+        }
+        at = before;
+    }
+    Ok(())
+}
+
+/// What the log says of a twin now.
+pub(crate) fn newest(core: &mut Core, vm: &mut Vm, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let last = core.residents.get(path).map_or(Position::START, |view| view.last);
+    let at = fold(&*core.store, core.partition, vm, path, last, Moment::Now)?;
+    Ok(at.map(|at| at.image))
+}
+
+/// A twin as records left it.
+struct Folded {
+    image: Vec<u8>,
+    life: u64,
+    position: Position,
+    turn: u64,
+    time_ns: i64,
+}
+
+/// Folds the records of a twin up to a moment. `None`: there was none then.
+fn fold(
+    store: &dyn Store,
+    partition: Partition,
+    vm: &mut Vm,
+    path: &str,
+    newest: Position,
+    moment: Moment,
+) -> Result<Option<Folded>, StoreError> {
+    // From the newest record back to the last one that says all of the twin, then forwards.
+    let mut steps = Vec::new();
+    chain(store, partition, path, newest, |position, record, twin| {
+        let counts = match moment {
+            Moment::Now => true,
+            Moment::Time(time_ns) => record.envelope.time_ns <= time_ns,
+            Moment::Turn(turn) => record.envelope.turn <= turn,
+        };
+        if !counts {
+            return Ok(true);
+        }
+        let whole = match twin.kind {
+            record::TwinChange::Created | record::TwinChange::Removed => true,
+            record::TwinChange::Changed => twin.prototype.is_some(),
+            record::TwinChange::Touched => false,
+        };
+        steps.push((
+            position,
+            twin.kind,
+            twin.life,
+            twin.bytes.to_vec(),
+            record.envelope.turn,
+            record.envelope.time_ns,
+        ));
+        Ok(!whole)
+    })?;
+    let mut folded: Option<Folded> = None;
+    for (position, kind, life, bytes, turn, time_ns) in steps.into_iter().rev() {
+        folded = match (kind, folded) {
+            (record::TwinChange::Created, _) => Some(Folded { image: bytes, life, position, turn, time_ns }),
+            (record::TwinChange::Removed, _) => None,
+            (record::TwinChange::Touched, folded) => folded.map(|folded| Folded { position, turn, time_ns, ..folded }),
+            // The first step back is whole, so this is a carried twin.
+            (record::TwinChange::Changed, None) => Some(Folded { image: bytes, life, position, turn, time_ns }),
+            (record::TwinChange::Changed, Some(folded)) => {
+                let image = vm
+                    .apply_delta(path, &folded.image, &bytes)
+                    .map_err(|_| damaged(partition, position, "a delta that does not fit its twin"))?;
+                Some(Folded { image, life, position, turn, time_ns })
+            }
+        };
+    }
+    Ok(folded)
+}
+
+impl System {
+    // ---- the present and the past ----
+
+    /// Every twin whose path starts with `prefix`, sorted by path.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn twins(&mut self, prefix: &str) -> Result<Vec<TwinSummary>, StoreError> {
+        let (core, vm) = self.parts();
+        let mut twins = BTreeMap::new();
+        for row in core.store.scan(Table::State, &KeyRange::partition(core.partition))? {
+            let (key, row) = row?;
+            let Some(path) = key.path() else { continue };
+            if path.starts_with(prefix)
+                && let Some(view) = read_row(&path, row.position, &row.bytes)
+            {
+                twins.insert(path.clone(), view.exists.then(|| view.image.to_vec()));
+            }
+        }
+        for view in core.residents.iter().filter(|view| view.path.starts_with(prefix)) {
+            twins.insert(view.path.to_owned(), view.exists.then(|| view.image.to_vec()));
+        }
+        let named = twins.into_iter().filter_map(|(path, image)| {
+            let shape = twintalk_vm::codec::shape_of_image(&image?)?;
+            let prototype = vm.shapes().get(shape)?.prototype.clone();
+            Some(TwinSummary { path, prototype })
+        });
+        Ok(named.collect())
+    }
+
+    /// What a twin was at a moment; `None` if there was none.
+    ///
+    /// # Errors
+    /// The store refuses, or its bytes are damaged.
+    pub fn state(&mut self, path: &str, moment: Moment) -> Result<Option<TwinState>, StoreError> {
+        let (core, vm) = self.parts();
+        load(&mut core.residents, &*core.store, core.partition, path)?;
+        let last = core.residents.get(path).map_or(Position::START, |view| view.last);
+        let Some(folded) = fold(&*core.store, core.partition, vm, path, last, moment)? else { return Ok(None) };
+        let (prototype, slots) = values::slots_of_image(&folded.image, vm.shapes())
+            .map_err(|_| damaged(core.partition, folded.position, "a twin that cannot be read"))?;
+        Ok(Some(TwinState {
+            path: path.to_owned(),
+            prototype,
+            life: folded.life,
+            position: folded.position,
+            turn: folded.turn,
+            time_ns: folded.time_ns,
+            slots,
+        }))
+    }
+
+    /// The records that list a twin between two times (in nanoseconds since 1970 UTC, both included), oldest first.
+    ///
+    /// # Errors
+    /// The store refuses, or its bytes are damaged.
+    pub fn history(
+        &mut self,
+        path: &str,
+        from_ns: Option<i64>,
+        to_ns: Option<i64>,
+    ) -> Result<Vec<HistoryEntry>, StoreError> {
+        let (core, vm) = self.parts();
+        load(&mut core.residents, &*core.store, core.partition, path)?;
+        let last = core.residents.get(path).map_or(Position::START, |view| view.last);
+        let mut entries = Vec::new();
+        let partition = core.partition;
+        chain(&*core.store, partition, path, last, |position, record, twin| {
+            if to_ns.is_some_and(|to_ns| record.envelope.time_ns > to_ns) {
+                return Ok(true);
+            }
+            if from_ns.is_some_and(|from_ns| record.envelope.time_ns < from_ns) {
+                return Ok(false);
+            }
+            let data = |bytes: &[u8]| {
+                if bytes.is_empty() {
+                    return Ok(Vec::new());
+                }
+                values::data_of_arguments(bytes, vm.shapes())
+                    .map_err(|_| damaged(partition, position, "arguments that cannot be read"))
+            };
+            entries.push(entry(position, record, twin, data)?);
+            Ok(true)
+        })?;
+        entries.reverse();
+        Ok(entries)
+    }
+
+    /// Every record of a composite, oldest first.
+    ///
+    /// # Errors
+    /// The store refuses, or its bytes are damaged.
+    pub fn composite_history(&mut self, composite: &str) -> Result<Vec<HistoryEntry>, StoreError> {
+        let (core, vm) = self.parts();
+        let partition = core.partition;
+        let mut entries = Vec::new();
+        each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
+            if record.composite() == composite {
+                let data = |bytes: &[u8]| {
+                    if bytes.is_empty() {
+                        return Ok(Vec::new());
+                    }
+                    values::data_of_arguments(bytes, vm.shapes())
+                        .map_err(|_| damaged(partition, position, "arguments that cannot be read"))
+                };
+                entries.push(entry(position, record, record.receiver(), data)?);
+            }
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Up to where the log reaches, as this process sees it.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn end(&mut self) -> Result<Position, StoreError> {
+        let (core, _) = self.parts();
+        core.store.end(core.partition)
+    }
+
+    // ---- verify ----
+
+    /// Reads every byte of the store, runs every message of the log again, and compares.
+    ///
+    /// `progress` is told how many records have been run.
+    ///
+    /// # Errors
+    /// The store cannot be read at all.
+    pub fn verify(&mut self, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport, StoreError> {
+        let (core, vm) = self.parts();
+        let mut report = VerifyReport::default();
+        let check = core.store.check()?;
+        report.blocks = check.blocks;
+        report.bytes = check.bytes;
+        report.differences.extend(check.damage.iter().map(|(place, reason)| format!("{place:?}: {reason:?}")));
+        if !report.differences.is_empty() {
+            return Ok(report);
+        }
+        let mut verifier = Verifier {
+            store: &*core.store,
+            states: BTreeMap::new(),
+            turns: HashMap::new(),
+            last: HashMap::new(),
+            time_ns: i64::MIN,
+            programs: HashMap::new(),
+            limits: core.limits,
+        };
+        let partition = core.partition;
+        each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
+            if report.differences.len() < DIFFERENCES_MAX {
+                let vm = &mut *vm;
+                if let Err(difference) = verifier.check(&core.program, vm, position, record) {
+                    report.differences.push(format!("{position}: {difference}"));
+                }
+            }
+            report.records += 1;
+            if report.records.is_multiple_of(4096) {
+                progress(report.records);
+            }
+            Ok(())
+        })?;
+        for view in core.residents.iter() {
+            let replayed = verifier.states.get(view.path).map(|state| state.as_slice());
+            let live = view.exists.then_some(view.image);
+            if view.path != SYSTEM_PATH && replayed != live && report.differences.len() < DIFFERENCES_MAX {
+                report.differences.push(format!("{}: its state is not what its records say", view.path));
+            }
+        }
+        Ok(report)
+    }
+}
+
+fn entry(
+    position: Position,
+    record: &Record<'_>,
+    twin: &record::TwinEffect<'_>,
+    data: impl Fn(&[u8]) -> Result<Vec<Datum>, StoreError>,
+) -> Result<HistoryEntry, StoreError> {
+    let mut entry = HistoryEntry {
+        position,
+        turn: record.envelope.turn,
+        time_ns: record.envelope.time_ns,
+        device_time_ns: record.envelope.device_time_ns,
+        sender: sender_text(&record.cause),
+        number: record.cause.number,
+        receiver: record.receiver().path.to_owned(),
+        selector: record.input.selector.to_owned(),
+        arguments: if record.input.selector == PROGRAM { Vec::new() } else { data(record.input.arguments)? },
+        fault: None,
+        change: match twin.kind {
+            record::TwinChange::Created => Some("made"),
+            record::TwinChange::Changed => Some("changed"),
+            record::TwinChange::Removed => Some("removed"),
+            record::TwinChange::Touched => None,
+        },
+        output: String::new(),
+        events: Vec::new(),
+        far_sends: Vec::new(),
+    };
+    match &record.outcome {
+        record::Outcome::Failed(failure) => entry.fault = Some(fault_of(failure)),
+        record::Outcome::Committed(effects) => {
+            entry.output = effects.output.to_owned();
+            for event in effects.events.iter() {
+                entry.events.push((event.twin.to_owned(), event.selector.to_owned(), data(event.arguments)?));
+            }
+            for send in effects.sends.iter().filter(|send| !send.selector.starts_with('<')) {
+                entry.far_sends.push((send.receiver.to_owned(), send.selector.to_owned(), data(send.arguments)?));
+            }
+        }
+    }
+    Ok(entry)
+}
+
+fn fault_of(failure: &record::Failure<'_>) -> Fault {
+    Fault { kind: failure.kind.to_owned(), text: failure.text.to_owned(), trace: Fault::trace_from_text(failure.trace) }
+}
+
+/// Runs the log again.
+struct Verifier<'a> {
+    store: &'a dyn Store,
+    /// Twins as the records so far left them.
+    states: BTreeMap<String, Vec<u8>>,
+    turns: HashMap<String, u64>,
+    /// The last record that lists each path.
+    last: HashMap<String, Position>,
+    time_ns: i64,
+    /// Programs that are not the present one.
+    programs: HashMap<ProgramHash, Vm>,
+    limits: Limits,
+}
+
+impl Verifier<'_> {
+    /// Runs one record's message again and compares; then takes what the record says.
+    fn check(
+        &mut self,
+        present: &ProgramHash,
+        vm: &mut Vm,
+        position: Position,
+        record: &Record<'_>,
+    ) -> Result<(), String> {
+        let composite = record.composite();
+        let before = self.turns.insert(composite.to_owned(), record.envelope.turn).unwrap_or(0);
+        if record.envelope.turn != before + 1 {
+            return Err(format!("turn {} of {composite} follows turn {before}", record.envelope.turn));
+        }
+        if record.envelope.time_ns < self.time_ns {
+            return Err("time goes back".to_owned());
+        }
+        self.time_ns = record.envelope.time_ns;
+        for twin in record.twins.iter() {
+            let last = self.last.insert(twin.path.to_owned(), position);
+            if last != twin.previous {
+                return Err(format!("the back chain of {} leads to another record than its last", twin.path));
+            }
+        }
+        if record.input.selector == PROGRAM && composite == SYSTEM_PATH {
+            return Ok(());
+        }
+        if record.envelope.program == present {
+            return self.compare(vm, record);
+        }
+        let hash = *record.envelope.program;
+        if !self.programs.contains_key(&hash) {
+            let (kernel, definitions) = load_program(self.store, &hash).map_err(|error| error.to_string())?;
+            let mut other = Vm::link(&[&kernel, &definitions]).map_err(|error| error.to_string())?;
+            other.adopt_shapes(vm.copy_shapes());
+            self.programs.insert(hash, other);
+        }
+        let mut other = self.programs.remove(&hash).expect("put there above");
+        let result = self.compare(&mut other, record);
+        self.programs.insert(hash, other);
+        result
+    }
+
+    fn compare(&mut self, vm: &mut Vm, record: &Record<'_>) -> Result<(), String> {
+        let answers: Option<Vec<FarAnswer>> = record.input.answers.iter().map(decode_answer).collect();
+        let answers = answers.ok_or("an answer to a far query that cannot be read")?;
+        let path = record.receiver().path;
+        let selector = record.input.selector;
+        let input = TurnInput {
+            path,
+            action: action(selector, record.input.arguments),
+            query: false,
+            turn: record.envelope.turn,
+            now_ns: record.envelope.time_ns,
+            seed: record.input.seed.unwrap_or(0),
+            answers: &answers,
+            limits: self.limits,
+        };
+        let end = vm.run_turn(&mut Recorded { states: &self.states }, &input);
+        let compared = differs(record, &end);
+        self.take(vm, record)?;
+        match compared {
+            None => Ok(()),
+            Some(what) => Err(format!("`{selector}` to {path} run again {what}")),
+        }
+    }
+
+    /// Takes what the record says of each twin.
+    fn take(&mut self, vm: &mut Vm, record: &Record<'_>) -> Result<(), String> {
+        for twin in record.twins.iter() {
+            match twin.kind {
+                record::TwinChange::Touched => {}
+                record::TwinChange::Removed => {
+                    self.states.remove(twin.path);
+                }
+                record::TwinChange::Created => {
+                    self.states.insert(twin.path.to_owned(), twin.bytes.to_vec());
+                }
+                record::TwinChange::Changed if twin.prototype.is_some() => {
+                    self.states.insert(twin.path.to_owned(), twin.bytes.to_vec());
+                }
+                record::TwinChange::Changed => {
+                    let old = self.states.get(twin.path).map(Vec::as_slice).unwrap_or_default();
+                    let image = vm
+                        .apply_delta(twin.path, old, twin.bytes)
+                        .map_err(|error| format!("the change of {} cannot be applied: {error}", twin.path))?;
+                    self.states.insert(twin.path.to_owned(), image);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a turn that ran again ended otherwise than its record says; `None` if it did not.
+fn differs(record: &Record<'_>, end: &TurnEnd) -> Option<String> {
+    match (&record.outcome, &end.outcome) {
+        (record::Outcome::Committed(wanted), Outcome::Done { effects, .. }) => {
+            differs_in_effects(record, wanted, effects)
+        }
+        (record::Outcome::Failed(wanted), Outcome::Failed(fault)) => {
+            let same = wanted.kind == "RecordTooLarge" || (wanted.kind == fault.kind && wanted.text == fault.text);
+            (!same).then(|| format!("fails with {}: {}, not {}: {}", fault.kind, fault.text, wanted.kind, wanted.text))
+        }
+        (record::Outcome::Failed(wanted), Outcome::Done { .. }) => {
+            (wanted.kind != "RecordTooLarge").then(|| format!("is done, but it failed with {}", wanted.kind))
+        }
+        (record::Outcome::Committed(_), Outcome::Failed(fault)) => {
+            Some(format!("fails with {}: {}, but it was done", fault.kind, fault.text))
+        }
+        (_, Outcome::Needs) => Some("asks more of others than it did".to_owned()),
+    }
+}
+
+fn differs_in_effects(record: &Record<'_>, wanted: &record::Effects<'_>, effects: &Effects) -> Option<String> {
+    let wanted_twins: Vec<_> = record.twins.iter().filter(|twin| twin.kind != record::TwinChange::Touched).collect();
+    if wanted_twins.len() != effects.twins.len() {
+        return Some(format!("changes {} twins, not {}", effects.twins.len(), wanted_twins.len()));
+    }
+    for wanted in wanted_twins {
+        let Some(twin) = effects.twins.iter().find(|twin| twin.path == wanted.path) else {
+            return Some(format!("does not change {}", wanted.path));
+        };
+        let (kind, bytes): (_, &[u8]) = match &twin.change {
+            TwinChange::Image(image) => (record::TwinChange::Created, image),
+            TwinChange::Carried(image) => (record::TwinChange::Changed, image),
+            TwinChange::Delta { delta, .. } => (record::TwinChange::Changed, delta),
+            TwinChange::Removed => (record::TwinChange::Removed, &[]),
+        };
+        if kind != wanted.kind || bytes != wanted.bytes {
+            return Some(format!("leaves {} in another state", wanted.path));
+        }
+    }
+    let sends_differ = wanted.sends.len() != effects.far_sends.len()
+        || wanted.sends.iter().zip(&effects.far_sends).any(|(wanted, send)| {
+            (wanted.number, wanted.sender, wanted.receiver, wanted.selector, wanted.arguments)
+                != (send.promise, &send.sender, &send.path, &send.selector, &send.arguments)
+        });
+    if sends_differ {
+        return Some("sends something else to other composites".to_owned());
+    }
+    let events_differ = wanted.events.len() != effects.events.len()
+        || wanted.events.iter().zip(&effects.events).any(|(wanted, event)| {
+            (wanted.twin, wanted.selector, wanted.arguments) != (&event.path, &event.selector, &event.arguments)
+        });
+    if events_differ {
+        return Some("emits something else".to_owned());
+    }
+    let timers_differ = wanted.timers.len() != effects.timers.len()
+        || wanted.timers.iter().zip(&effects.timers).any(|(wanted, timer)| {
+            (wanted.twin, wanted.name, wanted.due_ns) != (&timer.path, &timer.name, timer.due_ns)
+        });
+    if timers_differ {
+        return Some("sets other timers".to_owned());
+    }
+    (wanted.output != effects.output).then(|| "prints something else".to_owned())
+}
+
+/// The world of a turn that runs again: twins as the records before it left them; far queries are answered
+/// from the record.
+struct Recorded<'a> {
+    states: &'a BTreeMap<String, Vec<u8>>,
+}
+
+impl World for Recorded<'_> {
+    fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
+        Answer::Here(self.states.get(path).map(Vec::as_slice))
+    }
+
+    fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
+        let from = format!("{path}/");
+        let below = self.states.range(from.clone()..).map(|(part, _)| part).take_while(|part| part.starts_with(&from));
+        Answer::Here(below.cloned().collect())
+    }
+
+    fn far_query(&mut self, _vm: &mut Vm, _query: &FarQuery) -> Answer<FarAnswer> {
+        Answer::NotYet
+    }
+}

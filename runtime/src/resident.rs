@@ -1,0 +1,243 @@
+//! Twins in memory, in their compact form.
+//!
+//! An idle twin is one run of bytes: where it stands in the log, its life, its path, and its state as the VM
+//! writes it. The table over them holds nothing but where each lies; the path is read from the
+//! bytes. A path that was removed stays known, so that its next life gets the next number.
+//!
+//! The root of a composite carries what belongs to all of it: the number of its last turn.
+//!
+//! The same bytes, without path and position, are a row of the table `state` (`spec/record.md`, "Rows").
+
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use hashbrown::HashTable;
+use rustc_hash::FxHasher;
+use twintalk_store::Position;
+
+/// What is known of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View<'a> {
+    /// The path.
+    pub path: &'a str,
+    /// Whether memory is ahead of the row.
+    pub dirty: bool,
+    /// Whether there is a twin; else one was removed.
+    pub exists: bool,
+    /// Which life of the path it is, or was: from 1.
+    pub life: u64,
+    /// The last record that lists it.
+    pub last: Position,
+    /// For a root: the last turn of the composite.
+    pub turn: u64,
+    /// The twin at rest; empty if there is none.
+    pub image: &'a [u8],
+}
+
+const DIRTY: u8 = 1;
+const EXISTS: u8 = 2;
+
+/// One path, in one allocation.
+struct Resident(Box<[u8]>);
+
+impl Resident {
+    fn new(view: &View<'_>) -> Resident {
+        let mut bytes = Vec::with_capacity(view.path.len() + view.image.len() + 16);
+        bytes.push(if view.dirty { DIRTY } else { 0 } | if view.exists { EXISTS } else { 0 });
+        put_number(&mut bytes, view.path.len() as u64);
+        bytes.extend_from_slice(view.path.as_bytes());
+        put_number(&mut bytes, view.last.block);
+        put_number(&mut bytes, u64::from(view.last.index));
+        put_number(&mut bytes, view.life);
+        put_number(&mut bytes, view.turn);
+        bytes.extend_from_slice(view.image);
+        Resident(bytes.into_boxed_slice())
+    }
+
+    fn path(&self) -> &str {
+        let mut rest = &self.0[1..];
+        let length = get_number(&mut rest).expect("written by `new`") as usize;
+        std::str::from_utf8(&rest[..length]).expect("written from a path")
+    }
+
+    fn view(&self) -> View<'_> {
+        let flags = self.0[0];
+        let mut rest = &self.0[1..];
+        let mut number = || get_number(&mut rest).expect("written by `new`");
+        let length = number() as usize;
+        let (path, mut rest) = rest.split_at(length);
+        let mut number = || get_number(&mut rest).expect("written by `new`");
+        let last = Position { block: number(), index: number() as u32 };
+        let (life, turn) = (number(), number());
+        View {
+            path: std::str::from_utf8(path).expect("written from a path"),
+            dirty: flags & DIRTY != 0,
+            exists: flags & EXISTS != 0,
+            life,
+            last,
+            turn,
+            image: rest,
+        }
+    }
+}
+
+/// Every path that is in memory.
+#[derive(Default)]
+pub(crate) struct Residents {
+    table: HashTable<Resident>,
+    dirty: usize,
+    bytes: usize,
+}
+
+fn hash(path: &str) -> u64 {
+    BuildHasherDefault::<FxHasher>::default().hash_one(path)
+}
+
+impl Residents {
+    /// What memory knows of `path`.
+    pub fn get(&self, path: &str) -> Option<View<'_>> {
+        self.table.find(hash(path), |resident| resident.path() == path).map(Resident::view)
+    }
+
+    /// Puts what is known of a path.
+    pub fn put(&mut self, view: &View<'_>) {
+        let resident = Resident::new(view);
+        self.bytes += resident.0.len();
+        self.dirty += usize::from(view.dirty);
+        match self.table.entry(hash(view.path), |old| old.path() == view.path, |old| hash(old.path())) {
+            hashbrown::hash_table::Entry::Occupied(mut old) => {
+                let old = std::mem::replace(old.get_mut(), resident);
+                self.bytes -= old.0.len();
+                self.dirty -= usize::from(old.0[0] & DIRTY != 0);
+            }
+            hashbrown::hash_table::Entry::Vacant(vacant) => {
+                vacant.insert(resident);
+            }
+        }
+    }
+
+    /// Calls `visit` with each path whose row is behind.
+    pub fn for_each_dirty(&self, mut visit: impl FnMut(View<'_>)) {
+        if self.dirty > 0 {
+            self.table.iter().filter(|resident| resident.0[0] & DIRTY != 0).for_each(|resident| visit(resident.view()));
+        }
+    }
+
+    /// All rows have been written.
+    pub fn all_clean(&mut self) {
+        if self.dirty > 0 {
+            self.table.iter_mut().for_each(|resident| resident.0[0] &= !DIRTY);
+            self.dirty = 0;
+        }
+    }
+
+    /// Forgets everything that its row knows too.
+    pub fn drop_clean(&mut self) {
+        self.table.retain(|resident| resident.0[0] & DIRTY != 0);
+        self.bytes = self.table.iter().map(|resident| resident.0.len()).sum();
+        self.table.shrink_to_fit(|resident| hash(resident.path()));
+    }
+
+    /// How many paths' rows are behind.
+    pub fn dirty(&self) -> usize {
+        self.dirty
+    }
+
+    /// How many paths are in memory.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// How many bytes they take, the table left out.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Every path in memory.
+    pub fn iter(&self) -> impl Iterator<Item = View<'_>> {
+        self.table.iter().map(Resident::view)
+    }
+}
+
+/// Appends `number` as LEB128.
+pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Takes a number off the front; `None` if the bytes end or the number is too long.
+pub(crate) fn get_number(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+/// The row of a path.
+pub(crate) fn write_row(view: &View<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(if view.exists { EXISTS } else { 0 });
+    put_number(out, view.life);
+    put_number(out, view.turn);
+    out.extend_from_slice(view.image);
+}
+
+/// What a row says of the path; `None` when it is damaged.
+pub(crate) fn read_row<'a>(path: &'a str, position: Position, row: &'a [u8]) -> Option<View<'a>> {
+    let (&flags, mut rest) = row.split_first()?;
+    let life = get_number(&mut rest)?;
+    let turn = get_number(&mut rest)?;
+    if flags & !EXISTS != 0 {
+        return None;
+    }
+    Some(View { path, dirty: false, exists: flags & EXISTS != 0, life, last: position, turn, image: rest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view<'a>(path: &'a str, dirty: bool, image: &'a [u8]) -> View<'a> {
+        View { path, dirty, exists: true, life: 1, last: Position { block: 300, index: 7 }, turn: 200, image }
+    }
+
+    #[test]
+    fn what_is_put_is_found_again_and_the_later_counts() {
+        let mut residents = Residents::default();
+        residents.put(&view("plant-1/pump", true, &[1, 2, 3]));
+        residents.put(&view("plant-1", false, &[]));
+        residents.put(&view("plant-1/pump", false, &[4]));
+        assert_eq!(residents.get("plant-1/pump"), Some(view("plant-1/pump", false, &[4])));
+        assert_eq!((residents.len(), residents.dirty()), (2, 0));
+        assert_eq!(residents.get("plant"), None);
+    }
+
+    #[test]
+    fn only_what_its_row_knows_is_dropped() {
+        let mut residents = Residents::default();
+        residents.put(&view("a", true, &[1]));
+        residents.put(&view("b", false, &[2]));
+        residents.drop_clean();
+        assert!(residents.get("a").is_some() && residents.get("b").is_none());
+        residents.all_clean();
+        residents.drop_clean();
+        assert_eq!((residents.len(), residents.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_row_says_what_the_twin_is() {
+        let twin = view("plant-1", false, &[9, 9]);
+        let mut row = Vec::new();
+        write_row(&twin, &mut row);
+        assert_eq!(read_row("plant-1", twin.last, &row), Some(twin));
+        assert_eq!(read_row("plant-1", twin.last, &[]), None);
+    }
+}

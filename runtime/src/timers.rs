@@ -1,0 +1,67 @@
+//! Timers that are set, by when they are due.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+
+/// A timer of a twin: its path and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TimerId {
+    pub path: Box<str>,
+    pub name: Box<str>,
+}
+
+/// Every timer of a partition.
+#[derive(Default)]
+pub(crate) struct Timers {
+    by_due: BTreeSet<(i64, TimerId)>,
+    due: FxHashMap<TimerId, i64>,
+}
+
+impl Timers {
+    /// Sets a timer; answers when it was due before.
+    pub fn set(&mut self, id: TimerId, due_ns: i64) -> Option<i64> {
+        let before = self.due.insert(id.clone(), due_ns);
+        if let Some(before) = before {
+            self.by_due.remove(&(before, id.clone()));
+        }
+        self.by_due.insert((due_ns, id));
+        before
+    }
+
+    /// Cancels a timer; answers when it was due.
+    pub fn cancel(&mut self, id: &TimerId) -> Option<i64> {
+        let before = self.due.remove(id)?;
+        self.by_due.remove(&(before, id.clone()));
+        Some(before)
+    }
+
+    /// The timers of one twin.
+    pub fn of_twin(&self, path: &str) -> Vec<TimerId> {
+        // A removed twin is rare, and timers of one twin are few: no index is kept for this.
+        self.due.keys().filter(|id| *id.path == *path).cloned().collect()
+    }
+
+    /// The timer that is due first, and when.
+    pub fn first(&self) -> Option<(i64, &TimerId)> {
+        self.by_due.first().map(|(due, id)| (*due, id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_due_comes_first_and_setting_again_replaces() {
+        let id = |name: &str| TimerId { path: "tank".into(), name: name.into() };
+        let mut timers = Timers::default();
+        timers.set(id("check"), 10);
+        timers.set(id("report"), 5);
+        assert_eq!(timers.set(id("report"), 20), Some(5));
+        assert_eq!(timers.first(), Some((10, &id("check"))));
+        assert_eq!(timers.cancel(&id("check")), Some(10));
+        assert_eq!(timers.first(), Some((20, &id("report"))));
+        assert_eq!(timers.of_twin("tank"), [id("report")]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Programs with twins, run on a store.
+
+use twintalk_compiler::{NoSources, SourceText, compile};
+use twintalk_runtime::{Discipline, FaultReport, OpenOptions, Output, Program, System, kernel};
+
+#[derive(Default)]
+struct Seen {
+    text: String,
+}
+
+impl Output for Seen {
+    fn print(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+    fn fault(&mut self, report: &FaultReport) {
+        self.text.push_str(&format!("!! {} {}: {}\n", report.path, report.selector, report.fault));
+    }
+}
+
+fn program(text: &str) -> Program {
+    let source = SourceText { name: "test.twin".to_owned(), text: text.to_owned() };
+    let compilation = compile(vec![source], &mut NoSources, &[kernel::image()]);
+    assert!(compilation.image.is_some(), "{:#?}", compilation.diagnostics);
+    Program::new(compilation.image.expect("looked at above"))
+}
+
+fn run(text: &str, discipline: Discipline) -> String {
+    let mut system = System::open(OpenOptions { program: Some(program(text)), discipline, ..OpenOptions::default() })
+        .unwrap_or_else(|error| panic!("{error}"));
+    let mut seen = Seen::default();
+    if let Err(error) = system.run_program(Vec::new(), None, &mut seen) {
+        seen.text.push_str(&format!("!! {error}\n"));
+    }
+    let report = system.verify(&mut |_| {}).expect("the store is in memory");
+    assert_eq!(report.differences, Vec::<String>::new());
+    seen.text
+}
+
+fn check(text: &str, wanted: &str) {
+    for discipline in [Discipline::Normal, Discipline::Replay, Discipline::Reload] {
+        assert_eq!(run(text, discipline), wanted, "{discipline:?}");
+    }
+}
+
+#[test]
+fn a_tank_fills_and_its_pump_is_a_part() {
+    check(
+        "twin Pump = ( | rpm <- 0. | start = ( rpm := 1500. self parent inflow: 10 ) query flow = ( ^rpm * 2 ) )
+         twin Tank = ( | level <Float> <- 0. log <- List new. |
+           created = ( self part: 'pump' of: Pump )
+           inflow: rate = ( level := level + rate. log add: rate. ^level )
+           bad: rate = ( level := 1000. self error: 'too much' )
+           invariant low = ( level < 25 ) )
+         | tank |
+         tank := Tank ensure: 'tank-1'.
+         tank printNl.
+         (tank part: 'pump') start.
+         tank level printNl.
+         (tank part: 'pump') flow printNl.
+         ([ tank bad: 3 ] on: Error do: [ :e | e messageText ]) displayNl.
+         ([ tank inflow: 50 ] on: Error do: [ :e | e class name ]) displayNl.
+         (tank inflow: 5) printNl.
+         tank log printNl.
+         tank parts printNl.",
+        "Tank tank-1\n10.0\n3000\ntoo much\nInvariantBroken\n15.0\nList(10 5)\nList(tank-1/pump)\n",
+    );
+}
+
+#[test]
+fn composites_send_each_other_messages_and_queries() {
+    check(
+        "twin Counter = ( | n <- 0. | add: k = ( n := n + k ) )
+         twin Boss = ( | sum <- 0. |
+            go = ( (Counter at: 'c') ! add: 3. (Counter at: 'c') ! add: 4. ^'sent' )
+            ask = ( sum := (Counter at: 'c') n. ^sum )
+            wrong = ( (Counter at: 'c') add: 1 ) )
+         | b c |
+         c := Counter new: 'c'. b := Boss new: 'b'.
+         b go displayNl.
+         b ask printNl.
+         ([ b wrong ] on: Error do: [ :e | e class name ]) displayNl.
+         c n printNl.",
+        "sent\n7\nFarSend\n7\n",
+    );
+}
+
+#[test]
+fn timers_fire_each_at_its_own_time() {
+    check(
+        "twin Clocked = ( | ticks <- List new. |
+            timer tick every: 10 seconds = ( ticks add: Clock now asNanoseconds \\\\ 100000000000 // 1000000000 ) )
+         | t | t := Clocked new: 't'. Clock advance: 35 seconds. t ticks printNl.",
+        "List(10 20 30)\n",
+    );
+}
