@@ -44,6 +44,7 @@ pub fn format(text: &str) -> Result<String, Vec<Diagnostic>> {
         open: Vec::new(),
         item: Item { is_definition: false, at_start: true },
         line_indent: 0,
+        written: 0,
         comments: 0,
     };
     for index in 0..tokens.tokens.len() {
@@ -227,6 +228,8 @@ struct Layout<'t> {
     item: Item,
     /// Of the line being written.
     line_indent: usize,
+    /// Where the last token or comment in `out` ends. It may itself end in white space, as `$ ` does.
+    written: usize,
     /// Comments written so far.
     comments: usize,
 }
@@ -242,6 +245,7 @@ impl Layout<'_> {
         let indent = self.indent(token);
         self.write_gap(index, gap, indent);
         self.out.push_str(&self.text[token.start as usize..token.end as usize]);
+        self.written = self.out.len();
         self.advance(index, token);
     }
 
@@ -361,6 +365,7 @@ impl Layout<'_> {
             }
             if let Some(comment) = trivia.comments.get(place) {
                 self.out.push_str(&self.text[comment.span.start as usize..comment.span.end as usize]);
+                self.written = self.out.len();
             }
         }
     }
@@ -419,8 +424,7 @@ impl Layout<'_> {
     /// What stands behind the last token.
     fn end(&mut self) {
         self.write_gap(self.tokens.tokens.len(), Gap::Break { blank: true }, 0);
-        let length = self.out.trim_end().len();
-        self.out.truncate(length);
+        self.out.truncate(self.written);
         if !self.out.is_empty() {
             self.out.push('\n');
         }

@@ -33,8 +33,8 @@ impl<'a> Parts<'a> {
         self
     }
 
-    pub fn with_member(mut self, member: Member<'a>) -> Parts<'a> {
-        self.members.push(member);
+    pub fn with_member(mut self, member: &Member<'a>) -> Parts<'a> {
+        self.members.push(*member);
         self
     }
 }
@@ -68,6 +68,10 @@ impl<'a> Build<'a> {
         if diagnostics.len() < DIAGNOSTICS_MAX && !diagnostics.contains(&diagnostic) {
             diagnostics.push(diagnostic);
         }
+    }
+
+    pub fn alloc<T>(&self, item: T) -> &'a T {
+        self.arena.alloc(item)
     }
 
     pub fn list<T>(&self, items: Vec<T>) -> &'a [T] {
@@ -212,10 +216,16 @@ impl<'a> Build<'a> {
         pattern: Pattern<'a>,
         body: Option<Body<'a>>,
         r: u32,
-    ) -> Member<'a> {
+    ) -> &'a Member<'a> {
         let inside = || body.and_then(|body| self.comment_inside(body.span));
         let comment = self.comment_before(l).or_else(inside);
-        Member::Method(self.arena.alloc(Method { modifiers, pattern, body, comment, span: Span::new(l, r) }))
+        self.alloc(Member::Method(self.arena.alloc(Method {
+            modifiers,
+            pattern,
+            body,
+            comment,
+            span: Span::new(l, r),
+        })))
     }
 
     pub fn timer(
@@ -226,21 +236,25 @@ impl<'a> Build<'a> {
         duration: Expression<'a>,
         body: Body<'a>,
         r: u32,
-    ) -> Member<'a> {
+    ) -> &'a Member<'a> {
         if !matches!(word.text, "every:" | "after:") {
             let message = format!("a timer goes `every:` or `after:` some time, not `{}`", word.text);
             self.report(Code::Syntax, word.span, message);
         }
         let (comment, span) = (self.comment_before(l), Span::new(l, r));
-        Member::Timer { name, repeats: word.text == "every:", duration, body, comment, span }
+        self.alloc(Member::Timer { name, repeats: word.text == "every:", duration, body, comment, span })
     }
 
-    pub fn invariant(&self, l: u32, name: Name<'a>, body: Body<'a>, r: u32) -> Member<'a> {
-        Member::Invariant { name, body, comment: self.comment_before(l), span: Span::new(l, r) }
+    pub fn invariant(&self, l: u32, name: Name<'a>, body: Body<'a>, r: u32) -> &'a Member<'a> {
+        self.alloc(Member::Invariant { name, body, comment: self.comment_before(l), span: Span::new(l, r) })
     }
 
-    pub fn migrate(&self, l: u32, (from, from_span): (i64, Span), body: Body<'a>, r: u32) -> Member<'a> {
-        Member::Migrate { from, from_span, body, comment: self.comment_before(l), span: Span::new(l, r) }
+    pub fn migrate(&self, l: u32, (from, from_span): (i64, Span), body: Body<'a>, r: u32) -> &'a Member<'a> {
+        self.alloc(Member::Migrate { from, from_span, body, comment: self.comment_before(l), span: Span::new(l, r) })
+    }
+
+    pub fn version(&self, l: u32, (number, _): (i64, Span), r: u32) -> &'a Member<'a> {
+        self.alloc(Member::Version { number, span: Span::new(l, r) })
     }
 
     // Slots
@@ -252,9 +266,9 @@ impl<'a> Build<'a> {
         annotation: Option<Annotation<'a>>,
         initial: SlotInitial<'a>,
         r: u32,
-    ) -> Slot<'a> {
+    ) -> &'a Slot<'a> {
         let comment = self.comment_before(l).or_else(|| self.comment_on_line_after(r));
-        Slot { name, annotation, initial, comment, span: Span::new(l, r) }
+        self.alloc(Slot { name, annotation, initial, comment, span: Span::new(l, r) })
     }
 
     pub fn annotation(&self, l: u32, parts: Vec<AnnotationPart<'a>>, r: u32) -> Annotation<'a> {

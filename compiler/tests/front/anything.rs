@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use bumpalo::Bump;
 use proptest::prelude::*;
+use twintalk_compiler::format::format;
 use twintalk_compiler::parser::parse;
 
+use crate::layout::formatted;
 use crate::print;
 
 /// Parses `text` and checks what holds of every answer.
@@ -21,6 +23,14 @@ fn check(text: &str) {
     assert!(parsed.diagnostics.is_sorted_by_key(|diagnostic| diagnostic.span.start));
     let listing = print::file(&parsed.file);
     assert!(!listing.contains("ERROR") || !parsed.diagnostics.is_empty(), "an error in the tree has a diagnostic");
+}
+
+/// Also lays `text` out, if it says anything.
+fn check_layout(text: &str) {
+    check(text);
+    if format(text).is_ok() {
+        formatted(text);
+    }
 }
 
 /// Pieces of which texts are made that are nearly right.
@@ -115,7 +125,7 @@ proptest! {
 
     #[test]
     fn random_pieces_are_answered(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..60), spaced in any::<bool>()) {
-        check(&pieces.join(if spaced { " " } else { "" }));
+        check_layout(&pieces.join(if spaced { " " } else { "" }));
     }
 
     #[test]
@@ -129,7 +139,7 @@ proptest! {
     ) {
         let text = if som { include_str!("fixtures/Plain.som") } else { include_str!("fixtures/tank.twin") };
         let (before, after) = text.split_at(from.index(text.len()));
-        check(&format!("{before}{piece}{}", &after[length.min(after.len())..]));
+        check_layout(&format!("{before}{piece}{}", &after[length.min(after.len())..]));
     }
 }
 
