@@ -621,10 +621,10 @@ impl<'a> Emitter<'_, 'a> {
     fn arithmetic(&mut self, operator: Operator, send: &'a Send<'a>, dst: Reg) {
         let offset = Some(send.message.offset);
         let mark = self.code.registers.mark();
-        let tiny = match send.message.arguments[0].kind {
-            Kind::Literal(literal) => literals::small_integer(literal).and_then(|value| i8::try_from(value).ok()),
-            _ => None,
-        };
+        let mut tiny = None;
+        if let Kind::Literal(literal) = send.message.arguments[0].kind {
+            tiny = literals::small_integer(literal).and_then(|value| i8::try_from(value).ok());
+        }
         if let (Operator::Add | Operator::Subtract, Some(tiny)) = (operator, tiny) {
             let left = self.left(send, dst);
             self.code.registers.release(mark);

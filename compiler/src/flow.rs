@@ -592,13 +592,9 @@ impl<'a> Emitter<'_, 'a> {
 
     /// A number that stays what it is while `body` runs: in a register of its own, or in place.
     fn counted(&mut self, expression: &Expression<'a>, body: &'a Block<'a>) -> Reg {
-        let in_place = match expression.kind {
-            Kind::Local(variable) => {
-                !self.location(variable).in_cell && !body.free.iter().any(|f| f.assigned && f.variable == variable)
-            }
-            Kind::Itself => true,
-            _ => false,
-        };
+        let is_assigned = |variable| body.free.iter().any(|free| free.assigned && free.variable == variable);
+        let in_place = self.is_in_register(expression)
+            && !matches!(expression.kind, Kind::Local(variable) if is_assigned(variable));
         if in_place { self.any(expression) } else { self.evaluated(expression) }
     }
 
@@ -721,11 +717,9 @@ impl<'a> Emitter<'_, 'a> {
 
 /// Whether `jump_unless_number` would never jump.
 fn is_surely_number(expression: &Expression<'_>) -> bool {
-    match expression.kind {
-        Kind::Literal(Literal::Float(_)) => true,
-        Kind::Literal(literal) => {
-            literals::small_integer(literal).is_some_and(|value| value.unsigned_abs() < SURELY_SMALL)
-        }
-        _ => false,
-    }
+    let Kind::Literal(literal) = expression.kind else {
+        return false;
+    };
+    let is_small = |value: i64| value.unsigned_abs() < SURELY_SMALL;
+    matches!(literal, Literal::Float(_)) || literals::small_integer(literal).is_some_and(is_small)
 }

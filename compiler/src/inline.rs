@@ -102,9 +102,9 @@ fn step(literal: Literal<'_>) -> Option<Step<'_>> {
 
 /// The form of a message of this shape.
 pub(crate) fn form<'a>(shape: Shape, receiver: &Expression<'a>, message: &Message<'a>) -> Form<'a> {
-    let block = |expression: &Expression<'a>| match expression.kind {
-        Kind::Block(block) => Some(block),
-        _ => None,
+    let block = |expression: &Expression<'a>| {
+        let Kind::Block(block) = expression.kind else { return None };
+        Some(block)
     };
     let argument = |index: usize| message.arguments.get(index).and_then(block);
     let (first, second) = (argument(0), argument(1));

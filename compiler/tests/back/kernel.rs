@@ -9,7 +9,8 @@ use twintalk_compiler::{NoSources, SourceText, compile};
 
 use crate::check::all_rendered;
 
-fn kernel() -> Vec<SourceText> {
+/// The texts of the kernel.
+pub fn kernel() -> Vec<SourceText> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel");
     let mut paths: Vec<_> =
         std::fs::read_dir(folder).expect("the folder `kernel`").flatten().map(|e| e.path()).collect();

@@ -8,5 +8,6 @@ mod kernel;
 mod limits;
 mod listings;
 mod machine;
+mod mangled;
 mod programs;
 mod tree_walk;
