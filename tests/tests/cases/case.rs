@@ -22,6 +22,8 @@ pub struct Step {
     pub text: String,
     /// The lines of its output.
     pub output: Vec<String>,
+    /// Failures that nobody waits for: `path selector Kind`.
+    pub reported: Vec<String>,
     /// Kind and a part of the text.
     pub fault: Option<(String, String)>,
     /// `error unknown-name at 3:5`, sorted.
@@ -30,7 +32,7 @@ pub struct Step {
     pub covers: Vec<String>,
     /// How long timers are waited for, in nanoseconds.
     pub run_for_ns: i64,
-    /// By composite: `fill: committed`.
+    /// By twin: `fill: committed`.
     pub records: BTreeMap<String, Vec<String>>,
 }
 
@@ -82,11 +84,12 @@ fn step(path: &Path, name: &str) -> Step {
                 let earlier = step.fault.replace((kind.trim().to_owned(), part.trim().to_owned()));
                 assert!(earlier.is_none(), "{name}: a run ends with one fault");
             }
+            "!>" => step.reported.push(said),
             "??" => step.report.push(said),
             "@@" => {
-                let (composite, record) =
-                    said.split_once(": ").unwrap_or_else(|| panic!("{name}: `@@ {said}` names no composite"));
-                step.records.entry(composite.to_owned()).or_default().push(record.trim().to_owned());
+                let (path, record) =
+                    said.split_once(": ").unwrap_or_else(|| panic!("{name}: `@@ {said}` names no twin"));
+                step.records.entry(path.to_owned()).or_default().push(record.trim().to_owned());
             }
             "##" => setting(&mut step, &said, name),
             _ => {}

@@ -1,41 +1,33 @@
 //! Runs cases and compares what came of them with what they expect.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::panic;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use twintalk_bytecode::Image;
-use twintalk_bytecode::image::PrototypeKind;
 use twintalk_compiler::diagnostic::{Diagnostic, Severity};
-use twintalk_compiler::{Compilation, NoSources, SourceText, compile};
-use twintalk_vm::{Fault, Vm};
+use twintalk_compiler::{Compilation, SourceText, compile};
+use twintalk_runtime::{
+    ClockKind, Discipline, Durability, Fault, FaultReport, Limits, OpenOptions, Output, Program, SendError, System,
+    kernel,
+};
 
 use crate::case::{self, Case, Step};
 use crate::sources::Files;
 
-static KERNEL: LazyLock<Image> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel");
-    let entries = fs::read_dir(folder).expect("the folder kernel");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry of a folder").path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "twin"));
-    paths.sort();
-    let roots = paths
-        .iter()
-        .map(|path| SourceText {
-            name: path.file_name().unwrap().to_string_lossy().into_owned(),
-            text: fs::read_to_string(path).expect("a file of the kernel"),
-        })
-        .collect();
-    let compilation = compile(roots, &mut NoSources, &[]);
-    compilation.image.unwrap_or_else(|| panic!("the kernel compiles: {:?}", compilation.diagnostics))
-});
+/// What a turn may spend: little, so that the cases that pass the limits are quick.
+const FUEL: i64 = 1_000_000;
+const MEMORY_BYTES: usize = 32 << 20;
+
+/// As `spec/cases/README.md` calls them.
+const MODES: &[(&str, Discipline)] =
+    &[("normal", Discipline::Normal), ("replay", Discipline::Replay), ("reload", Discipline::Reload)];
 
 /// The compiler's report, as a case writes it.
 pub fn report(step: &Step) -> (Compilation, Vec<String>) {
     let (mut files, name) = Files::beside(&step.path);
     let root = SourceText { name, text: step.text.clone() };
-    let compilation = compile(vec![root], &mut files, &[&KERNEL]);
+    let compilation = compile(vec![root], &mut files, &[kernel::image()]);
     let mut lines: Vec<String> =
         compilation.diagnostics.iter().map(|diagnostic| line(diagnostic, &compilation.files)).collect();
     lines.sort();
@@ -57,34 +49,81 @@ fn line(diagnostic: &Diagnostic, files: &[SourceText]) -> String {
 
 /// What came of a run.
 #[derive(Debug, Default)]
-pub struct Ran {
+struct Ran {
     /// All that was printed.
-    pub output: String,
+    output: String,
     /// What ended it.
-    pub fault: Option<Fault>,
+    fault: Option<Fault>,
+    /// Failures that nobody waited for: path, selector, kind.
+    reported: Vec<String>,
+    /// By twin that the case asks about, its records.
+    records: BTreeMap<String, Vec<String>>,
+    /// What `verify` found, and what else must not be.
+    defects: Vec<String>,
 }
 
-/// Whether a twin is defined anywhere in the program: then it takes a store to run.
-pub fn has_twins(image: &Image) -> bool {
-    image.prototypes.iter().any(|prototype| prototype.kind == PrototypeKind::Twin)
+impl Output for Ran {
+    fn print(&mut self, text: &str) {
+        self.output.push_str(text);
+    }
+
+    fn fault(&mut self, report: &FaultReport) {
+        self.reported.push(format!("{} {} {}", report.path, report.selector, report.fault.kind));
+    }
 }
 
-/// Runs a program that has no twins.
-pub fn run_alone(image: &Image) -> Ran {
-    let mut vm = Vm::link(&[&KERNEL, image]).expect("a verified image links");
-    let mut output = String::new();
-    let fault = vm.run_main(&mut output).err();
-    Ran { output, fault }
+/// Runs one program of a case on the store in `folder`, or in memory.
+fn run(step: &Step, image: Image, discipline: Discipline, folder: Option<&Path>) -> Ran {
+    let mut ran = Ran::default();
+    let options = OpenOptions {
+        folder: folder.map(Path::to_owned),
+        durability: folder.map(|_| Durability::Async),
+        program: Some(Program::new(image)),
+        upgrade: true,
+        clock: Some(ClockKind::Driven),
+        limits: Limits { fuel: FUEL, memory_bytes: MEMORY_BYTES },
+        discipline,
+        ..OpenOptions::default()
+    };
+    let mut system = match System::open(options) {
+        Ok(system) => system,
+        Err(error) => {
+            ran.defects.push(format!("the store does not open: {error}"));
+            return ran;
+        }
+    };
+    let for_ns = (step.run_for_ns > 0).then_some(step.run_for_ns);
+    match system.run_program(Vec::new(), for_ns, &mut ran) {
+        Ok(()) => {}
+        Err(SendError::Fault(fault)) => ran.fault = Some(fault),
+        Err(error) => ran.defects.push(error.to_string()),
+    }
+    for path in step.records.keys() {
+        match system.history(path, None, None) {
+            Ok(entries) => {
+                let lines = entries.iter().map(|entry| match &entry.fault {
+                    None => format!("{}: committed", entry.selector),
+                    Some(fault) => format!("{}: failed {}", entry.selector, fault.kind),
+                });
+                ran.records.insert(path.clone(), lines.collect());
+            }
+            Err(error) => ran.defects.push(format!("the history of {path}: {error}")),
+        }
+    }
+    match system.verify(&mut |_| {}) {
+        Ok(report) => ran.defects.extend(report.differences.iter().map(|line| format!("verify: {line}"))),
+        Err(error) => ran.defects.push(format!("verify: {error}")),
+    }
+    if let Err(error) = system.close(&mut ran) {
+        ran.defects.push(format!("closing: {error}"));
+    }
+    ran
 }
 
 /// Where a run differs from what the step expects: a line each, `-` expected, `+` found.
-pub fn differences(step: &Step, ran: &Ran) -> Vec<String> {
+fn differences(step: &Step, ran: &Ran) -> Vec<String> {
     let found: Vec<&str> = ran.output.lines().map(str::trim_end).collect();
-    let expected: Vec<&str> = step.output.iter().map(String::as_str).collect();
-    let mut lines = Vec::new();
-    if found != expected {
-        lines.extend(diff(&expected, &found));
-    }
+    let mut lines = diff(&step.output, &found);
     match (&step.fault, &ran.fault) {
         (None, None) => {}
         (Some((kind, part)), Some(fault)) if fault.kind == *kind && fault.text.contains(part.as_str()) => {}
@@ -95,12 +134,23 @@ pub fn differences(step: &Step, ran: &Ran) -> Vec<String> {
             lines.push(found.as_ref().map_or("+ no fault".to_owned(), |fault| format!("+ {fault}")));
         }
     }
+    lines.extend(diff(&step.reported, &ran.reported));
+    for (path, expected) in &step.records {
+        let found = ran.records.get(path).cloned().unwrap_or_default();
+        lines.extend(diff(expected, &found).iter().map(|line| format!("{line} (a record of {path})")));
+    }
+    lines.extend(ran.defects.iter().map(|defect| format!("+ {defect}")));
     lines
 }
 
-/// Both sides line by line, what is common at the start and the end once.
-fn diff(expected: &[&str], found: &[&str]) -> Vec<String> {
-    let start = expected.iter().zip(found).take_while(|(left, right)| left == right).count();
+/// Both sides line by line, what is common at the start and the end once; nothing if they are the same.
+fn diff(expected: &[impl AsRef<str>], found: &[impl AsRef<str>]) -> Vec<String> {
+    let expected: Vec<&str> = expected.iter().map(AsRef::as_ref).collect();
+    let found: Vec<&str> = found.iter().map(AsRef::as_ref).collect();
+    if expected == found {
+        return Vec::new();
+    }
+    let start = expected.iter().zip(&found).take_while(|(left, right)| left == right).count();
     let (expected_rest, found_rest) = (&expected[start..], &found[start..]);
     let end = expected_rest.iter().rev().zip(found_rest.iter().rev()).take_while(|(left, right)| left == right).count();
     let common = |lines: &[&str]| lines.iter().map(|line| format!("  {line}")).collect::<Vec<_>>();
@@ -121,18 +171,30 @@ fn report_differences(step: &Step, compilation: &Compilation, found: &[String]) 
     missing.chain(more).collect()
 }
 
-/// All that is wrong with a case, empty if nothing is.
+/// All that is wrong with a case, in any mode; empty if nothing is.
 fn check(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
+    let mut images = Vec::new();
     for step in &case.steps {
         let (compilation, found) = report(step);
         wrong.extend(report_differences(step, &compilation, &found));
-        let Some(image) = &compilation.image else { continue };
-        if has_twins(image) {
-            wrong.push("twins take a store, which this harness cannot open yet".to_owned());
-            continue;
+        images.extend(compilation.image);
+    }
+    if images.len() < case.steps.len() {
+        return wrong; // an error was reported, as expected or not
+    }
+    for (mode, discipline) in MODES {
+        // Only what is opened again needs a folder.
+        let folder = (case.steps.len() > 1).then(|| tempfile::tempdir().expect("a folder for a store"));
+        for (number, (step, image)) in case.steps.iter().zip(&images).enumerate() {
+            let ran = run(step, image.clone(), *discipline, folder.as_ref().map(|folder| folder.path()));
+            let found = differences(step, &ran);
+            if !found.is_empty() {
+                let program = if number == 0 { String::new() } else { format!(", program {}", number + 1) };
+                wrong.push(format!("in mode {mode}{program}:"));
+                wrong.extend(found);
+            }
         }
-        wrong.extend(differences(step, &run_alone(image)));
     }
     wrong
 }
