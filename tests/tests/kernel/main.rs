@@ -7,6 +7,7 @@
 
 mod hostile;
 mod numbers;
+mod twins;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use twintalk_bytecode::Image;
 use twintalk_bytecode::image::Body;
 use twintalk_compiler::{NoSources, SourceText, compile};
-use twintalk_vm::{Limits, Vm, primitives};
+use twintalk_vm::{Limits, Shapes, Vm, primitives};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel")
@@ -62,13 +63,15 @@ fn kernel() -> &'static Image {
 fn machine(images: &[&Image]) -> Vm {
     let mut vm = Vm::link(images).unwrap_or_else(|error| panic!("{error}"));
     vm.set_limits(Limits { fuel: 20_000_000, memory_bytes: 64 << 20, ..Limits::default() });
+    vm.adopt_shapes(Shapes::default());
     vm
 }
 
 /// What the last image of the machine answers, printed; or its fault after a `!`.
 fn answer(vm: &mut Vm) -> String {
-    let mut shown = String::new();
-    let answer = vm.run_main(&mut shown).and_then(|value| vm.print_string(value, &mut shown));
+    let mut world = twins::Twins::default();
+    let answer = vm.run_main(&mut world).and_then(|value| vm.print_string(value, &mut world));
+    let shown = world.shown;
     match answer {
         Ok(text) if shown.is_empty() => text,
         Ok(text) => format!("{text} shows {shown:?}"),
@@ -170,6 +173,7 @@ topics![
     streams,
     strings,
     time,
+    twins,
 ];
 
 #[test]

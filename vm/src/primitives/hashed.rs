@@ -29,10 +29,12 @@ pub const ROWS: &[Row] = &[
     ("HashedCollection.placeAt:", place_at),
     ("HashedCollection.copyEntries", copy_entries),
     ("HashedCollection.isForeign", is_foreign),
+    ("Set.addQuick:", add_quick),
     ("Set.append:hash:", append::<1>),
     ("Set.removeAt:hash:", remove::<1>),
     ("Set.next:", next::<1>),
     ("IdentitySet.findIdentical:", find_identical),
+    ("Dictionary.putQuick:value:", put_quick),
     ("Dictionary.append:hash:", append::<2>),
     ("Dictionary.removeAt:hash:", remove::<2>),
     ("Dictionary.next:", next::<2>),
@@ -279,8 +281,14 @@ fn insert(vm: &mut Vm, index: Value, entry: Entry) {
 
 /// Appends a key, and room for its value where `STRIDE` is 2.
 fn append<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let state = table(vm, window)?;
     let hash = hash_argument(vm, window, 1)?;
+    let place = append_key::<STRIDE>(vm, window, hash)?;
+    Ok(Value::small(place as i64))
+}
+
+/// Appends the first argument, which is no key yet and has this hash. Answers its place.
+fn append_key<const STRIDE: usize>(vm: &mut Vm, window: Window, hash: u64) -> Result<usize, Stop> {
+    let state = table(vm, window)?;
     vm.prepare_write(state.object)?;
     let room = state.arrays.map_or(0, |(entries, _)| vm.heap.length(entries) / STRIDE);
     let state = if state.used < room { state } else { grow::<STRIDE>(vm, window, state, room)? };
@@ -294,7 +302,38 @@ fn append<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Sto
     vm.heap.init_slot(state.object, SIZE, Value::small(state.size as i64 + 1));
     let of_program = state.of_program || (vm.run.turn.mode == Mode::Program && quick_hash(vm, key).is_none());
     vm.heap.init_slot(state.object, USED, Table::used_slot(of_program, state.used + 1));
-    Ok(Value::small(place as i64))
+    Ok(place)
+}
+
+/// Where the key that is the first argument lies, appended if it was not there; `None` if it must be asked for
+/// `hash` and `=`, or the table is not to be changed before it is hashed anew.
+fn place_quick<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Option<usize>, Stop> {
+    let table = table(vm, window)?;
+    let key = window.argument(vm, 0);
+    let Some(hash) = quick_hash(vm, key) else { return Ok(None) };
+    match find(vm, table, hash, |vm, stored| quick_equal(vm, key, stored))? {
+        Some(0) if table.of_program && vm.run.turn.mode == Mode::Turn => Ok(None),
+        Some(0) => append_key::<STRIDE>(vm, window, hash).map(Some),
+        found => Ok(found),
+    }
+}
+
+/// Adds the argument unless it is there. Answers whether that could be done without asking it.
+fn add_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    Ok(Value::boolean(place_quick::<1>(vm, window)?.is_some()))
+}
+
+/// Puts the second argument under the first. Answers whether that could be done without asking it.
+fn put_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let Some(place) = place_quick::<2>(vm, window)? else { return Ok(Value::FALSE) };
+    let entries = vm.heap.slot(window.receiver(vm), ENTRIES);
+    if vm.array_length(entries).is_none_or(|length| place >= length) {
+        let receiver = window.receiver(vm);
+        return Err(vm.wrong_receiver("dictionaries", receiver));
+    }
+    let value = window.argument(vm, 1);
+    vm.set_element(entries, place, value)?;
+    Ok(Value::TRUE)
 }
 
 /// Moves the entries to new arrays without the marks of what was removed: twice as large, unless that
