@@ -392,23 +392,37 @@ fn replace_all(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     vm.new_string(&text)
 }
 
+/// An array of the parts of the receiver, which `parts` finds. They are counted first: each takes more memory as an
+/// object than it does as text.
+fn array_of_parts<'a, P: Iterator<Item = &'a str>>(
+    vm: &mut Vm,
+    text: &'a str,
+    parts: impl Fn(&'a str) -> P,
+) -> Result<Value, Stop> {
+    let count = parts(text).count();
+    vm.check_text_room(text.len() + PART_BYTES * count)?;
+    vm.spend(count);
+    let parts: Vec<String> = parts(text).map(str::to_owned).collect();
+    vm.new_array_of_strings(&parts)
+}
+
+/// What an empty string and its place in an array take.
+const PART_BYTES: usize = 24;
+
 fn split(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let separator = sought(vm, window, 0)?;
-    let parts: Vec<String> = vm.receiver_text(window)?.split(&separator).map(str::to_owned).collect();
-    vm.spend(parts.len());
-    vm.new_array_of_strings(&parts)
+    let text = vm.receiver_text(window)?.to_owned();
+    array_of_parts(vm, &text, |text| text.split(separator.as_str()))
 }
 
 fn words(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let parts: Vec<String> = vm.receiver_text(window)?.split_whitespace().map(str::to_owned).collect();
-    vm.spend(parts.len());
-    vm.new_array_of_strings(&parts)
+    let text = vm.receiver_text(window)?.to_owned();
+    array_of_parts(vm, &text, str::split_whitespace)
 }
 
 fn lines(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let parts: Vec<String> = vm.receiver_text(window)?.lines().map(str::to_owned).collect();
-    vm.spend(parts.len());
-    vm.new_array_of_strings(&parts)
+    let text = vm.receiver_text(window)?.to_owned();
+    array_of_parts(vm, &text, str::lines)
 }
 
 fn print_string(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
