@@ -20,7 +20,6 @@ pub enum Exit {
     /// Whoever wrote the command.
     Usage = 2,
     /// Whoever runs the store: it is damaged or busy.
-    #[allow(dead_code, reason = "the verbs that open a store come with the runtime")]
     Store = 3,
     /// TwinTalk's makers.
     Defect = 70,

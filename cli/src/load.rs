@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use twintalk_bytecode::{Image, file, verify};
-use twintalk_compiler::{Compilation, compile};
-use twintalk_runtime::kernel;
+use twintalk_compiler::{Compilation, SourceText, compile};
+use twintalk_runtime::{Program, kernel};
 
 use crate::exit::{Exit, Failure};
 use crate::render;
@@ -25,6 +25,54 @@ pub fn image(path: &Path, folders: &[PathBuf]) -> Result<Image, Failure> {
     let compilation = source(path, folders)?;
     report(&compilation);
     compilation.image.ok_or_else(|| Failure::said(Exit::Wrong))
+}
+
+/// As SOM starts a file without statements: `NAME new run`, or `NAME new run: Program arguments`.
+fn start_of(path: &Path, image: &Image) -> Option<SourceText> {
+    if image.main.is_some() || path.extension()? != "som" {
+        return None;
+    }
+    let name = path.file_stem()?.to_str()?;
+    let prototype = image.prototypes.iter().find(|prototype| image.name(prototype.name) == name)?;
+    let selectors: Vec<&str> =
+        prototype.instance.methods.iter().map(|method| image.name(image.method(*method).selector)).collect();
+    let message = match () {
+        () if selectors.contains(&"run:") => "run: Program arguments",
+        () if selectors.contains(&"run") => "run",
+        () => return None,
+    };
+    Some(SourceText { name: format!("start of {name}"), text: format!("{name} new {message}.") })
+}
+
+/// The program of one image, or of source files compiled together; the rest as [`image`].
+///
+/// # Errors
+/// As [`image`]; or an image is not alone.
+pub fn program(paths: &[PathBuf], folders: &[PathBuf]) -> Result<Program, Failure> {
+    let is_image = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "twb");
+    let image = match paths {
+        [path] => {
+            let image = image(path, folders)?;
+            match start_of(path, &image) {
+                None => image,
+                Some(start) => {
+                    let roots = vec![sources::root(path)?, start];
+                    let started = compile(roots, &mut Files::new(folders.to_vec()), &[kernel::image()]).image;
+                    started.ok_or_else(|| Failure::wrong(format!("{}: it cannot be started", path.display())))?
+                }
+            }
+        }
+        paths if paths.iter().any(is_image) => {
+            return Err(Failure::usage("an image is a whole program: name it alone"));
+        }
+        paths => {
+            let roots = paths.iter().map(|path| sources::root(path)).collect::<Result<Vec<_>, _>>()?;
+            let compilation = compile(roots, &mut Files::new(folders.to_vec()), &[kernel::image()]);
+            report(&compilation);
+            compilation.image.ok_or_else(|| Failure::said(Exit::Wrong))?
+        }
+    };
+    Ok(Program::new(image))
 }
 
 /// Compiles the file `path` with all that it names.

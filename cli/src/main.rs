@@ -8,14 +8,27 @@
 mod check;
 mod compile;
 mod completions;
+mod console;
 mod disasm;
 mod exit;
+mod feed;
 mod fmt;
+mod history;
 mod load;
+mod progress;
 mod render;
+mod repl;
+mod rows;
+mod run;
+mod send;
 mod sources;
+mod state;
+mod store;
+mod template;
 mod terminal;
+mod twins;
 mod verb;
+mod verify;
 mod version;
 
 use std::io::{self, Write};
@@ -30,11 +43,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Digital twins in a small Smalltalk: defined as text, kept as a log, replayed at will.
 #[derive(Parser)]
-#[command(name = "twintalk", version, disable_help_subcommand = true)]
+#[command(name = "twintalk", version, disable_version_flag = true, disable_help_subcommand = true)]
 #[command(max_term_width = 100, after_help = exit::HELP)]
 struct CommandLine {
     #[command(subcommand)]
     verb: verb::Verb,
+    /// The same as `version`, as other programs have it
+    #[arg(short = 'V', long, action = clap::ArgAction::Version, hide = true)]
+    version: Option<bool>,
 }
 
 fn main() -> ExitCode {

@@ -90,6 +90,16 @@ pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
+/// The file of `folder` that `run` runs: `main.twin` or `main.som`.
+///
+/// # Errors
+/// There is none.
+pub fn main_of(folder: &Path) -> Result<PathBuf, Failure> {
+    let candidates = EXTENSIONS.map(|extension| folder.join(format!("main.{extension}")));
+    let found = candidates.into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| Failure::wrong(format!("{}: there is no main.twin or main.som", folder.display())))
+}
+
 fn read(path: &Path) -> io::Result<SourceText> {
     let path = tidy(path);
     let text = text_of(fs::read(&path)?)?;

@@ -3,13 +3,21 @@
 use clap::Subcommand;
 
 use crate::exit::Outcome;
-use crate::{check, compile, completions, disasm, fmt, version};
+use crate::{check, compile, completions, disasm, feed, fmt, history, repl, run, send, state, twins, verify, version};
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
 #[derive(Subcommand)]
 pub enum Verb {
     Check(check::Check),
     Compile(compile::Compile),
+    Run(run::Run),
+    Repl(repl::Repl),
+    Feed(feed::Feed),
+    Send(send::Send),
+    Twins(twins::Twins),
+    State(state::State),
+    History(history::History),
+    Verify(verify::Verify),
     Disasm(disasm::Disasm),
     Fmt(fmt::Fmt),
     Completions(completions::Completions),
@@ -22,6 +30,14 @@ impl Verb {
         match self {
             Verb::Check(verb) => verb.run(),
             Verb::Compile(verb) => verb.run(),
+            Verb::Run(verb) => verb.run(),
+            Verb::Repl(verb) => verb.run(),
+            Verb::Feed(verb) => verb.run(),
+            Verb::Send(verb) => verb.run(),
+            Verb::Twins(verb) => verb.run(),
+            Verb::State(verb) => verb.run(),
+            Verb::History(verb) => verb.run(),
+            Verb::Verify(verb) => verb.run(),
             Verb::Disasm(verb) => verb.run(),
             Verb::Fmt(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),

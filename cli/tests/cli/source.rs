@@ -1,14 +1,27 @@
 //! The verbs that need no store, as a user meets them: check, compile, disasm, fmt, completions, version.
 
-mod common;
-
 use std::process::Stdio;
 
-use common::Folder;
+use crate::folder::Folder;
 use expect_test::{Expect, expect};
 
 const TANK: &str = "twin Tank = (\n  | level <- 0. |\n\n  fill: amount = ( level := level + amount )\n)\n";
-const VERBS: [&str; 6] = ["check", "compile", "disasm", "fmt", "completions", "version"];
+const VERBS: [&str; 14] = [
+    "check",
+    "compile",
+    "run",
+    "repl",
+    "feed",
+    "send",
+    "twins",
+    "state",
+    "history",
+    "verify",
+    "disasm",
+    "fmt",
+    "completions",
+    "version",
+];
 
 fn check(files: &[(&str, &str)], words: &str, expected: Expect) {
     expected.assert_eq(&Folder::with(files).run(words));

@@ -1,0 +1,68 @@
+//! `twintalk state`: what a twin holds, now or then.
+
+use std::io::{self, BufWriter, Write};
+
+use clap::Args;
+use twintalk_runtime::datum::Datum;
+use twintalk_runtime::{Moment, json, time};
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::store::{Look, moment_ns};
+
+/// Print the slots of a twin, now or then
+#[derive(Args)]
+pub struct State {
+    /// The twin
+    path: String,
+    /// As it was at this time
+    #[arg(long, value_name = "TIME", value_parser = moment_ns, conflicts_with = "turn")]
+    at: Option<i64>,
+    /// As it was after this turn of its composite
+    #[arg(long = "rev", value_name = "N")]
+    turn: Option<u64>,
+    #[command(flatten)]
+    look: Look,
+}
+
+impl State {
+    /// Prints it.
+    pub fn run(self) -> Outcome {
+        let moment = match (self.at, self.turn) {
+            (Some(time_ns), _) => Moment::Time(time_ns),
+            (None, Some(turn)) => Moment::Turn(turn),
+            (None, None) => Moment::Now,
+        };
+        let Some(state) = self.look.open()?.state(&self.path, moment)? else {
+            let then = if moment == Moment::Now { "" } else { " then" };
+            return Err(Failure::wrong(format!("there is no twin {}{then}", self.path)));
+        };
+        let mut out = BufWriter::new(io::stdout());
+        if self.look.json {
+            let slots = state.slots.into_iter().map(|(name, value)| (Datum::String(name), value)).collect();
+            let row = Datum::row([
+                ("path", Datum::String(state.path)),
+                ("prototype", Datum::String(state.prototype)),
+                ("life", number(state.life)),
+                ("rev", number(state.turn)),
+                ("time", Datum::String(time::moment_text(state.time_ns))),
+                ("position", Datum::String(state.position.to_string())),
+                ("slots", Datum::Dictionary(slots)),
+            ]);
+            writeln!(out, "{}", json::text(&row))?;
+        } else {
+            let when = time::moment_text(state.time_ns);
+            writeln!(out, "{} {}, turn {}, {when}", state.prototype, state.path, state.turn)?;
+            let width = state.slots.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+            for (name, value) in &state.slots {
+                writeln!(out, "  {name:width$}  {value}")?;
+            }
+        }
+        out.flush()?;
+        Ok(Exit::Done)
+    }
+}
+
+/// A count as a datum.
+pub fn number(number: u64) -> Datum {
+    Datum::Int(number.into())
+}

@@ -1,0 +1,5 @@
+//! The built program, run in folders as a user would run it: what it says where, and how it exits.
+
+mod folder;
+mod source;
+mod twins;
