@@ -47,6 +47,8 @@ pub(crate) struct Message {
     pub device_time_ns: Option<i64>,
     /// Who waits for the reply.
     pub ticket: Option<u64>,
+    /// The prototype that the sender takes the twin to have.
+    pub kind: Option<String>,
     /// A program's far send: a turn in any case, and a failure nobody waits for is reported.
     pub far: bool,
 }
@@ -61,6 +63,7 @@ impl Message {
             from: From::System,
             device_time_ns: None,
             ticket: None,
+            kind: None,
             far: false,
         }
     }
@@ -201,6 +204,7 @@ impl Core {
             from,
             device_time_ns: None,
             ticket: Some(ticket),
+            kind: None,
             far: false,
         });
         ticket
@@ -273,6 +277,7 @@ impl Core {
             from: From::Timer { name: id.name.to_string(), due_ns },
             device_time_ns: None,
             ticket: None,
+            kind: None,
             far: false,
         })
     }
@@ -293,6 +298,14 @@ impl Core {
             // Taken before: its record is there, and it is not run again.
             if let Some(ticket) = message.ticket {
                 self.replies.insert(ticket, Ok(vec![0]));
+            }
+            return Ok(());
+        }
+        if let Some(kind) = &message.kind
+            && let Some(fault) = self.of_another_kind(vm, &message.path, kind)?
+        {
+            if let Some(ticket) = message.ticket {
+                self.replies.insert(ticket, Err(fault));
             }
             return Ok(());
         }
@@ -336,6 +349,7 @@ impl Core {
             from: From::System,
             device_time_ns: None,
             ticket: None,
+            kind: None,
             far: false,
         };
         let facts = Facts { turn, now_ns: self.clock.now_ns().max(self.last_time_ns), seed: 0 };
@@ -352,6 +366,13 @@ impl Core {
             self.store.flush()?;
         }
         Ok(())
+    }
+
+    /// The fault of a message to a twin that is not of the kind its sender takes it to be.
+    fn of_another_kind(&mut self, vm: &Vm, path: &str, kind: &str) -> Result<Option<Fault>, StoreError> {
+        load(&mut self.residents, &*self.store, self.partition, path)?;
+        let view = self.residents.get(path).filter(|view| view.exists);
+        Ok(view.filter(|view| !vm.is_of_kind(view.image, kind)).map(|_| another_kind(path, kind)))
     }
 
     /// Whether the message is one that the twin answers as a query.
@@ -612,6 +633,7 @@ impl Core {
                 },
                 device_time_ns: None,
                 ticket: None,
+                kind: None,
                 far: false,
             });
         }
@@ -659,6 +681,7 @@ impl Core {
             from: From::System,
             device_time_ns: None,
             ticket: None,
+            kind: None,
             far: false,
         };
         self.run(vm, message)
@@ -901,6 +924,10 @@ fn next_life(residents: &Residents, path: &str) -> u64 {
     residents.get(path).map_or(0, |view| view.life) + 1
 }
 
+fn another_kind(path: &str, kind: &str) -> Fault {
+    Fault { kind: "NoSuchTwin".to_owned(), text: format!("the twin at {path} is no {kind}"), trace: Vec::new() }
+}
+
 /// What a turn asked for beside its input.
 #[derive(Clone, Copy, Default)]
 struct Asked<'a> {
@@ -1062,6 +1089,16 @@ impl World for Near<'_> {
             return Answer::NotYet;
         }
         let turn = self.residents.get(&composite).map_or(0, |view| view.turn);
+        let loaded = load(self.residents, self.store, self.partition, &query.path);
+        if self.note(loaded).is_none() {
+            return Answer::NotYet;
+        }
+        if let Some(kind) = &query.kind
+            && let Some(view) = self.residents.get(&query.path).filter(|view| view.exists)
+            && !vm.is_of_kind(view.image, kind)
+        {
+            return Answer::Here(FarAnswer { composite, turn, reply: Err(another_kind(&query.path, kind)) });
+        }
         if self.depth == QUERY_DEPTH_MAX {
             let text =
                 format!("far queries ask each other more than {QUERY_DEPTH_MAX} deep; the last was to {}", query.path);

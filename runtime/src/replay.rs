@@ -180,6 +180,7 @@ pub(crate) fn recover(core: &mut Core, vm: &mut Vm) -> Result<(), StoreError> {
                     },
                     device_time_ns: None,
                     ticket: None,
+                    kind: None,
                     far: false,
                 });
             }

@@ -400,6 +400,7 @@ impl System {
             from: From::Outside { name: sender.to_owned(), number: message.number },
             device_time_ns: message.device_time_ns,
             ticket: None,
+            kind: None,
             far: false,
         });
         self.core.pump(&mut self.vm, None)?;
@@ -567,8 +568,11 @@ impl ProgramWorld for Host<'_> {
         self.output.print(text);
     }
 
-    fn turn(&mut self, vm: &mut Vm, path: &str, selector: &str, arguments: &[u8]) -> Reply {
+    fn turn(&mut self, vm: &mut Vm, path: &str, kind: Option<&str>, selector: &str, arguments: &[u8]) -> Reply {
         let ticket = self.core.ask(path, selector, arguments, From::Program);
+        if let Some(message) = self.core.queue.back_mut() {
+            message.kind = kind.map(str::to_owned);
+        }
         self.reply(vm, ticket)
     }
 

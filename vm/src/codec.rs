@@ -291,13 +291,15 @@ struct Encoder<'a> {
     mentioned: FxHashSet<usize>,
     /// In a delta, objects of the owner are only mentioned: they are there.
     delta: bool,
+    /// Promises stay with the composite that waits for them.
+    promises: bool,
     /// Objects whose contents are being written, and how far they are.
     open: Vec<(Value, usize)>,
 }
 
 impl<'a> Encoder<'a> {
     fn new(vm: &'a Vm, numbering: &'a mut Numbering, out: &'a mut Vec<u8>, delta: bool) -> Encoder<'a> {
-        Encoder { vm, numbering, out, mentioned: FxHashSet::default(), delta, open: Vec::new() }
+        Encoder { vm, numbering, out, mentioned: FxHashSet::default(), delta, promises: true, open: Vec::new() }
     }
 
     /// Writes `value` and all that it reaches.
@@ -388,7 +390,7 @@ impl<'a> Encoder<'a> {
             put_bytes(self.out, vm.symbols.name(vm.class(class).name).as_bytes());
             return Ok(());
         }
-        if class == known.promise {
+        if class == known.promise && self.promises {
             let number = heap.slot(object, 0).as_integer().unwrap_or(0);
             self.out.push(tag::PROMISE);
             put_number(self.out, number as u64);
@@ -456,6 +458,7 @@ impl Vm {
         class == self.known.block
             || class == self.known.cell
             || self.inherits(class, self.known.exception)
+            || class == self.known.promise
             || self.class(class).kind != ClassKind::Object
             || self.inherits(class, self.known.stream)
     }
@@ -473,6 +476,7 @@ impl Vm {
         put_number(out, values.len() as u64);
         let mut numbering = Numbering::of_message();
         let mut encoder = Encoder::new(self, &mut numbering, out, false);
+        encoder.promises = false;
         values.iter().try_for_each(|&value| encoder.value(value))
     }
 

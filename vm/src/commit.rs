@@ -64,6 +64,9 @@ impl Vm {
             let slot = &self.class(class).slots[index];
             let (name, wanted, bounded) =
                 (slot.name, slot.type_class, slot.annotation.min.is_some() || slot.annotation.max.is_some());
+            if let Some(keep_ns) = slot.annotation.keep_ns {
+                self.tell_to_keep(nth, index, keep_ns)?;
+            }
             if wanted.is_none() && !bounded {
                 continue;
             }
@@ -101,6 +104,22 @@ impl Vm {
         Ok(())
     }
 
+    /// Tells a series in a slot with `keep:` for how long it keeps its readings, unless it was told.
+    fn tell_to_keep(&mut self, nth: usize, index: usize, keep_ns: i64) -> Result<(), Fault> {
+        let value = self.heap.slot(self.run.turn.twins[nth].value, index);
+        if !value.is_pointer() || self.find_class("Series") != Some(self.class_of(value)) {
+            return Ok(());
+        }
+        let keep = self.symbols.find("keep").and_then(|name| self.class(self.class_of(value)).slot_index(name));
+        let (Some(keep), Some(keep_ns)) = (keep, Value::integer(keep_ns)) else { return Ok(()) };
+        if self.heap.slot(value, keep).is_nil()
+            && let Err(stop) = self.set_slot(value, keep, keep_ns)
+        {
+            return Err(self.fault_of_stop(stop));
+        }
+        Ok(())
+    }
+
     /// Whether a slot of type `wanted` may hold `value`. Small and large integers are one type, and a reference
     /// fits when it is not known to be of another kind.
     fn fits_type(&self, value: Value, wanted: ClassId) -> bool {
@@ -110,7 +129,10 @@ impl Vm {
         if wanted == self.known.integer {
             return self.class_of(value) == self.known.large_integer;
         }
-        self.class(wanted).kind == ClassKind::Twin && self.class_of(value) == self.known.reference
+        // A reference fits unless it says that its twin is of another kind.
+        self.class(wanted).kind == ClassKind::Twin
+            && self.class_of(value) == self.known.reference
+            && self.class_of_prototype(self.heap.slot(value, 1)).is_none_or(|kind| self.inherits(kind, wanted))
     }
 
     fn check_bounds(&self, nth: usize, class: ClassId, index: usize) -> Result<(), Fault> {

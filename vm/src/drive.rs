@@ -44,6 +44,8 @@ pub(crate) enum Question {
     Turn {
         /// Whom.
         path: String,
+        /// The prototype that the reference says the twin has.
+        kind: Option<String>,
         /// What.
         selector: String,
         /// With what.
@@ -227,7 +229,13 @@ impl Vm {
             };
             match exit {
                 Exit::Next => unreachable!("`interpret` goes on by itself"),
-                Exit::Done => return End::Done(self.final_answer()),
+                Exit::Done => {
+                    // A program that nobody saved has unwound to its start.
+                    return match self.run.fault.take() {
+                        Some(fault) => End::Failed(fault),
+                        None => End::Done(self.final_answer()),
+                    };
+                }
                 Exit::Fault => {
                     let fault = self.run.fault.take().expect("noted by whoever stopped");
                     return End::Failed(fault);
@@ -299,8 +307,8 @@ impl Vm {
                 self.run.turn.answers_used += 1;
                 self.take_reply(answer.reply).map(Some)
             }
-            (Question::Turn { path, selector, arguments }, Asked::Program(world)) => {
-                let reply = world.turn(self, &path, &selector, &arguments);
+            (Question::Turn { path, kind, selector, arguments }, Asked::Program(world)) => {
+                let reply = world.turn(self, &path, kind.as_deref(), &selector, &arguments);
                 self.take_reply(reply).map(Some)
             }
             (Question::FarSend { path, selector, arguments }, Asked::Program(world)) => {

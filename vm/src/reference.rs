@@ -144,9 +144,17 @@ impl Vm {
         let Some(path) = self.path_of(reference).map(str::to_owned) else {
             return Err(self.raise(ExceptionKind::PathError, "this reference names no twin"));
         };
+        let kind = self.kind_of_twin(reference).map(str::to_owned);
         match self.run.turn.mode {
             Mode::Turn if self.run.turn.is_near(&path) => match self.run.turn.twin_at(&path) {
-                Some(Some(twin)) => Ok(twin),
+                Some(Some(twin)) => {
+                    let wanted = self.class_of_prototype(self.heap.slot(reference, 1));
+                    if wanted.is_none_or(|wanted| self.is_kind_of(twin, wanted)) {
+                        return Ok(twin);
+                    }
+                    let text = format!("the twin at {path} is no {}", kind.unwrap_or_default());
+                    Err(self.raise(ExceptionKind::NoSuchTwin, text))
+                }
                 Some(None) => Err(self.raise(ExceptionKind::NoSuchTwin, format!("the twin at {path} was removed"))),
                 None => {
                     self.run.question = Some(Question::Near(path));
@@ -156,13 +164,13 @@ impl Vm {
             Mode::Turn => {
                 let arguments = self.encode_window(window)?;
                 let selector = self.symbols.name(selector).to_owned();
-                self.run.question = Some(Question::Query(FarQuery { path, selector, arguments }));
+                self.run.question = Some(Question::Query(FarQuery { path, kind, selector, arguments }));
                 Err(Stop::Ask)
             }
             Mode::Program => {
                 let arguments = self.encode_window(window)?;
                 let selector = self.symbols.name(selector).to_owned();
-                self.run.question = Some(Question::Turn { path, selector, arguments });
+                self.run.question = Some(Question::Turn { path, kind, selector, arguments });
                 Err(Stop::Ask)
             }
         }

@@ -300,7 +300,8 @@ impl TurnState {
     pub(crate) fn find(&self, path: &str) -> Option<usize> {
         // Most turns meet one twin or two.
         if self.twins.len() <= 4 {
-            return self.twins.iter().position(|twin| &*twin.path == path);
+            // Of a path removed and made again the later counts.
+            return self.twins.iter().rposition(|twin| &*twin.path == path);
         }
         self.by_path.get(path).copied()
     }
@@ -505,7 +506,8 @@ impl Vm {
     ) -> End {
         let twin = self.run.turn.twins[nth].value;
         let target = self.lookup(self.class_of(twin), selector);
-        let private_ok = selector == self.selectors.start_up || selector == self.selectors.fire_timer;
+        let own = [self.selectors.start_up, self.selectors.fire_timer, self.selectors.rearm_timer];
+        let private_ok = own.contains(&selector);
         if let Some(Target::Method(method)) = target {
             let method = self.linked(method);
             if query && !method.flags.query && !(method.origin.image == 0 && method.primitive.is_some()) {
@@ -615,6 +617,12 @@ impl Vm {
         let Some(class) = self.class_at_rest(image) else { return false };
         let timers = &self.class(class).timers;
         timers.iter().any(|timer| timer.repeats && self.symbols.name(self.linked(timer.method).selector) == name)
+    }
+
+    /// Whether the twin at rest is of the prototype `kind`, or of one that descends from it.
+    pub fn is_of_kind(&self, image: &[u8], kind: &str) -> bool {
+        let wanted = self.symbols.find(kind).and_then(|name| self.class_of_prototype(self.prototype_named(name)?));
+        self.class_at_rest(image).zip(wanted).is_some_and(|(class, wanted)| self.inherits(class, wanted))
     }
 
     fn class_at_rest(&self, image: &[u8]) -> Option<ClassId> {

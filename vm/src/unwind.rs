@@ -335,6 +335,15 @@ impl Vm {
         stop
     }
 
+    /// Unwinds everything down to where the run, or the stretch of one, began; it ends with the fault noted.
+    pub(crate) fn unwind_all(&mut self) -> Stop {
+        let mut frame = self.run.frame;
+        while frame > self.run.stack.frames.start() && self.frame_mark(frame) != Mark::Base {
+            frame = frame.wrapping_sub(1);
+        }
+        self.unwind_to(frame, true, Value::NIL)
+    }
+
     /// Notes an unwinding for [`Stop::Unwind`].
     pub(crate) fn unwind_to(&mut self, to: *mut Frame, restart: bool, value: Value) -> Stop {
         self.run.unwind = Some(Unwind { to, restart, value });

@@ -26,6 +26,8 @@ pub enum Answer<T> {
 pub struct FarQuery {
     /// Whom it asks.
     pub path: String,
+    /// The prototype that the reference says the twin has.
+    pub kind: Option<String>,
     /// What it asks.
     pub selector: String,
     /// With which arguments, as [`Vm`] writes them.
@@ -63,11 +65,19 @@ pub trait ProgramWorld {
     /// Shows what the program prints, as it stands.
     fn print(&mut self, text: &str);
 
-    /// One turn of the twin at `path`: the reply, once everything due before it is done too.
+    /// One turn of the twin at `path`, said to be of the prototype `kind`: the reply, once everything due before it
+    /// is done too.
     ///
     /// # Errors
     /// The fault that undid the turn.
-    fn turn(&mut self, _vm: &mut Vm, path: &str, _selector: &str, _arguments: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn turn(
+        &mut self,
+        _vm: &mut Vm,
+        path: &str,
+        _kind: Option<&str>,
+        _selector: &str,
+        _arguments: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
         Err(no_twins(path))
     }
 

@@ -39,7 +39,14 @@ impl ProgramWorld for Twins {
         self.shown.push_str(text);
     }
 
-    fn turn(&mut self, vm: &mut Vm, path: &str, selector: &str, arguments: &[u8]) -> Result<Vec<u8>, Fault> {
+    fn turn(
+        &mut self,
+        vm: &mut Vm,
+        path: &str,
+        _kind: Option<&str>,
+        selector: &str,
+        arguments: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
         self.turns += 1;
         let action = match selector {
             MAKE | ENSURE => Action::Make {

@@ -2,6 +2,7 @@
 
 use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
+use crate::turn::Mode;
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -105,7 +106,9 @@ fn unhandled(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         Some(text) => text.to_owned(),
         None => "unhandled".to_owned(),
     };
-    Err(vm.fault_of(exception, kind, text))
+    let stop = vm.fault_of(exception, kind, text);
+    // A turn is undone whole; what a program did stays, so its `ensure:` blocks run before it ends.
+    Err(if vm.run.turn.mode == Mode::Program { vm.unwind_all() } else { stop })
 }
 
 fn is_handled(vm: &mut Vm, window: Window) -> Result<Value, Stop> {

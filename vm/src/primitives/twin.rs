@@ -397,7 +397,7 @@ fn make(vm: &mut Vm, window: Window, selector: &str) -> Result<Value, Stop> {
     let arguments = crate::codec::symbol_argument(vm.symbols.name(kind));
     match vm.run.turn.mode {
         Mode::Program => {
-            vm.run.question = Some(Question::Turn { path, selector: selector.to_owned(), arguments });
+            vm.run.question = Some(Question::Turn { path, kind: None, selector: selector.to_owned(), arguments });
             Err(Stop::Ask)
         }
         Mode::Turn => {
