@@ -27,7 +27,7 @@ build: setup ## the program, optimised
 check: setup ## before every commit: format, lints, and the tests that are quick
 	@$(cargo) fmt --all --check
 	@$(cargo) clippy --quiet --workspace --all-targets -- --deny warnings
-	@$(cargo) $(nextest) --workspace -- --skip slow_
+	@export NEXTEST_STATUS_LEVEL=fail; $(cargo) $(nextest) --workspace -- --skip slow_
 
 test: setup ## all tests
 	@$(cargo) test --workspace --doc --quiet

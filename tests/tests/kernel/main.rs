@@ -62,7 +62,7 @@ fn kernel() -> &'static Image {
 /// A machine that has run nothing yet.
 fn machine(images: &[&Image]) -> Vm {
     let mut vm = Vm::link(images).unwrap_or_else(|error| panic!("{error}"));
-    vm.set_limits(Limits { fuel: 20_000_000, memory_bytes: 64 << 20, ..Limits::default() });
+    vm.set_limits(Limits { fuel: 20_000_000, memory_bytes: 64 << 20 });
     vm.adopt_shapes(Shapes::default());
     vm
 }
