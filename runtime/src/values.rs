@@ -107,8 +107,12 @@ fn kernel_object(prototype: String, slots: Vec<(String, Tree)>) -> Datum {
     };
     match prototype.as_str() {
         "List" | "SortedList" => {
+            // A list that never held anything has no array yet.
+            if let (Some(Tree::Nil), Some(0)) = (slot("array"), count("size")) {
+                return Datum::Array(Vec::new());
+            }
             if let (Some(Tree::Array(array)), Some(start), Some(size)) = (slot("array"), count("start"), count("size"))
-                && let Some(elements) = start.checked_sub(1).and_then(|from| array.get(from..from.checked_add(size)?))
+                && let Some(elements) = start.checked_add(size).and_then(|end| array.get(start..end))
             {
                 return Datum::Array(elements.iter().cloned().map(datum).collect());
             }

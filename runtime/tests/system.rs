@@ -1,7 +1,7 @@
 //! Programs with twins, run on a store.
 
 use twintalk_compiler::{NoSources, SourceText, compile};
-use twintalk_runtime::{Discipline, FaultReport, OpenOptions, Output, Program, System, kernel};
+use twintalk_runtime::{Discipline, FaultReport, Moment, OpenOptions, Output, Program, System, kernel};
 
 #[derive(Default)]
 struct Seen {
@@ -92,4 +92,20 @@ fn timers_fire_each_at_its_own_time() {
          | t | t := Clocked new: 't'. Clock advance: 35 seconds. t ticks printNl.",
         "List(10 20 30)\n",
     );
+}
+
+#[test]
+fn the_state_of_a_twin_shows_collections_as_what_they_hold() {
+    let text = "twin T = ( | list <- List new. none <- List new. map <- Dictionary new. set <- Set new. price <- 3.50s2. |
+           go = ( 1 to: 5 do: [ :i | list add: i ]. list removeFirst. map at: #a put: 1; at: 'b' put: 2; removeKey: #a. set add: 7 ) )
+         (T new: 't') go.";
+    let mut system =
+        System::open(OpenOptions { program: Some(program(text)), ..OpenOptions::default() }).expect("it opens");
+    system.run_program(Vec::new(), None, &mut Seen::default()).expect("it runs");
+    let state = system.state("t", Moment::Now).expect("the store is in memory").expect("there is a twin");
+    let shown: Vec<String> = state.slots.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    assert_eq!(shown, ["list #(2 3 4 5)", "none #()", "map Dictionary('b'->2)", "set #(7)", "price 3.50s2"]);
+    let before = system.state("t", Moment::Turn(1)).expect("the store is in memory").expect("it was made in turn 1");
+    assert_eq!(before.slots[0].1.to_string(), "#()");
+    assert_eq!(system.state("t", Moment::Turn(0)).expect("the store is in memory"), None);
 }
