@@ -225,7 +225,8 @@ impl Applied {
                 record::TwinChange::Changed => {
                     let old = core.residents.get(&path).map(|view| view.image.to_vec()).unwrap_or_default();
                     let image = vm
-                        .apply_delta(&path, &old, &bytes)
+                        .shapes()
+                        .apply_delta(&old, &bytes)
                         .map_err(|_| damaged(core.partition, position, "a delta that does not fit its twin"))?;
                     Some(TwinChange::Delta { delta: bytes, image })
                 }
@@ -337,7 +338,8 @@ fn fold(
             (record::TwinChange::Changed, None) => Some(Folded { image: bytes, life, position, turn, time_ns }),
             (record::TwinChange::Changed, Some(folded)) => {
                 let image = vm
-                    .apply_delta(path, &folded.image, &bytes)
+                    .shapes()
+                    .apply_delta(&folded.image, &bytes)
                     .map_err(|_| damaged(partition, position, "a delta that does not fit its twin"))?;
                 Some(Folded { image, life, position, turn, time_ns })
             }
@@ -663,7 +665,8 @@ impl Verifier<'_> {
                 record::TwinChange::Changed => {
                     let old = self.states.get(twin.path).map(Vec::as_slice).unwrap_or_default();
                     let image = vm
-                        .apply_delta(twin.path, old, twin.bytes)
+                        .shapes()
+                        .apply_delta(old, twin.bytes)
                         .map_err(|error| format!("the change of {} cannot be applied: {error}", twin.path))?;
                     self.states.insert(twin.path.to_owned(), image);
                 }

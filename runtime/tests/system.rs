@@ -109,3 +109,48 @@ fn the_state_of_a_twin_shows_collections_as_what_they_hold() {
     assert_eq!(before.slots[0].1.to_string(), "#()");
     assert_eq!(system.state("t", Moment::Turn(0)).expect("the store is in memory"), None);
 }
+
+#[test]
+fn what_an_older_program_recorded_is_replayed_under_a_later_one() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let open = |text: &str, upgrade| {
+        System::open(OpenOptions {
+            folder: Some(folder.path().to_owned()),
+            durability: Some(twintalk_runtime::Durability::Async),
+            program: Some(program(text)),
+            upgrade,
+            ..OpenOptions::default()
+        })
+    };
+    let mut seen = Seen::default();
+    let mut system = open(
+        "twin T = ( | litres <- 0. log <- List new. | add: n = ( litres := litres + n. log add: n ) ) T new: 't'.",
+        false,
+    )
+    .expect("a new store");
+    system.run_program(Vec::new(), None, &mut seen).expect("it runs");
+    for number in 1..=5 {
+        system.send("t", "add:", &[number.into()], &mut seen).expect("it is taken");
+    }
+    // As after a crash: the rows do not know the last five turns.
+    drop(system);
+    let later =
+        "twin T = ( | level <- 1. log <- List new. extra <- 'new'. | add: n = ( level := level + n. log add: n )
+        version 2. migrate 1 = ( level := (self oldSlot: #litres) / 1000 ) )";
+    assert!(open(later, false).is_err(), "other definitions need --upgrade");
+    let mut system = open(later, true).unwrap_or_else(|error| panic!("{error}"));
+    let slots = |system: &mut System, moment| -> Vec<String> {
+        let state = system.state("t", moment).expect("nothing is damaged").expect("there is a twin");
+        state.slots.iter().map(|(name, value)| format!("{name} {value}")).collect()
+    };
+    assert_eq!(slots(&mut system, Moment::Now), ["litres 15", "log #(1 2 3 4 5)"]);
+    system.send("t", "add:", &[6.into()], &mut seen).expect("it is carried over and taken");
+    assert_eq!(
+        slots(&mut system, Moment::Now),
+        ["level a Fraction(numerator: 1203 denominator: 200)", "log #(1 2 3 4 5 6)", "extra 'new'"]
+    );
+    assert_eq!(slots(&mut system, Moment::Turn(3)), ["litres 3", "log #(1 2)"]);
+    let report = system.verify(&mut |_| {}).expect("the store can be read");
+    assert_eq!(report.differences, Vec::<String>::new());
+    assert_eq!(seen.text, "");
+}

@@ -68,7 +68,7 @@ pub(crate) mod tag {
 }
 
 /// The first byte of a change in a delta.
-mod change {
+pub(crate) mod change {
     /// A slot of the twin: index, value.
     pub const SLOT: u8 = 1;
     /// A slot or element of an object: number, index, value.
@@ -570,13 +570,11 @@ struct Met {
     below: u32,
 }
 
-/// A twin that was read: where it lies among the handles, its counter and shape, and from where its numbers
-/// count in this turn.
+/// A twin that was read: where it lies among the handles, its counter and shape.
 struct Read {
     handle: usize,
     counter: u32,
     shape: u32,
-    base: u32,
 }
 
 /// What is still to be read into an object.
@@ -667,7 +665,7 @@ impl Vm {
     pub(crate) fn decode_image(&mut self, path: &str, bytes: &[u8], nth: usize) -> Result<Loaded, DecodeError> {
         let handles = self.run.handles.len();
         let read = self.read_image(path, bytes, nth, &mut Met::default());
-        let result = read.map(|Read { handle, counter, shape, base: _ }| {
+        let result = read.map(|Read { handle, counter, shape }| {
             let twin = self.run.handles[handle];
             let mut old_slots = Vec::new();
             if self.shapes.number_of(self.class_of(twin)) != Some(shape) {
@@ -717,91 +715,11 @@ impl Vm {
         // Number 0 of the twin's range is the twin itself.
         self.heap.set_number(twin, base);
         self.heap.set_flags(twin, heap::OLD);
-        Ok(Read { handle, counter, shape, base })
-    }
-
-    /// Applies a delta to an image: what replay does.
-    ///
-    /// # Errors
-    /// When either is damaged, or the delta does not belong to the image.
-    pub fn apply_delta(&mut self, path: &str, image: &[u8], delta: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let resting = self.begin_scratch();
-        let result = self.apply(path, image, delta);
-        self.end_scratch(resting);
-        result.map_err(Fail::into_error)
-    }
-
-    fn apply(&mut self, path: &str, image: &[u8], delta: &[u8]) -> Result<Vec<u8>, Fail> {
-        let mut met = Met::default();
-        let Read { handle, counter, shape, base } = self.read_image(path, image, 0, &mut met)?;
-        let mut reader = Reader::new(delta);
-        let counter = if delta.is_empty() { counter } else { reader.number32()? };
-        met.below = counter;
-        // What the delta brings gets the numbers that follow, as it did in the turn.
-        self.run.turn.extend_range(counter).ok_or(DecodeError::Damaged("more objects than a turn has numbers"))?;
-        let twin_class = self.class_of(self.run.handles[handle]);
-        let now = self.shapes.number_of(twin_class).expect("twins have shapes");
-        if now != shape && !delta.is_empty() {
-            return Err(DecodeError::Damaged("a delta after a change of definition needs the image from then").into());
-        }
-        while !reader.is_empty() {
-            match reader.byte()? {
-                change::SLOT => {
-                    let index = reader.number()? as usize;
-                    let value = self.decode_value(&mut reader, &mut met, Some(base))?;
-                    let offset = self.offset_of(shape, index).ok_or(DecodeError::Damaged("a slot past the last"))?;
-                    let twin = self.run.handles[handle];
-                    self.heap.init_slot(twin, offset, value);
-                }
-                change::ELEMENT => {
-                    let object = self.met_object(reader.number32()?, &met)?;
-                    let index = reader.number()? as usize;
-                    let value = self.decode_value(&mut reader, &mut met, Some(base))?;
-                    self.fill(object, index, value)?;
-                }
-                change::BYTES => {
-                    let handle = self.met_object(reader.number32()?, &met)?;
-                    let bytes = reader.sized()?;
-                    let object = self.run.handles[handle];
-                    if !self.heap.has_flags(object, heap::RAW) || self.heap.length(object) != bytes.len() {
-                        return Err(DecodeError::Damaged("bytes for an object that has others").into());
-                    }
-                    self.check_raw(self.class_of(object), bytes)?;
-                    self.heap.init_bytes(object).copy_from_slice(bytes);
-                }
-                _ => return Err(DecodeError::Damaged("an unknown change").into()),
-            }
-        }
-        let mut out = Vec::with_capacity(image.len() + delta.len());
-        let twin = self.run.handles[handle];
-        let mut numbering = Numbering::of_twin(0, counter);
-        self.encode_image(twin, &mut numbering, &mut out)
-            .map_err(|_| DecodeError::Damaged("a value that is never stored"))?;
-        Ok(out)
+        Ok(Read { handle, counter, shape })
     }
 
     fn met_object(&self, number: u32, met: &Met) -> Result<usize, DecodeError> {
         met.handles.get(&number).copied().ok_or(DecodeError::Damaged("an object that is not there"))
-    }
-
-    /// Puts a value into a slot or element of the object at `handle`.
-    fn fill(&mut self, handle: usize, index: usize, value: Value) -> Result<(), DecodeError> {
-        let object = self.run.handles[handle];
-        if self.heap.has_flags(object, heap::RAW) {
-            return Err(DecodeError::Damaged("a value for an object of bytes"));
-        }
-        if self.heap.has_flags(object, heap::INDEXED) {
-            if index >= self.heap.length(object) {
-                return Err(DecodeError::Damaged("an element past the last"));
-            }
-            self.heap.init_element(object, index, value);
-            return Ok(());
-        }
-        let shape = self.shapes.number_of(self.class_of(object));
-        let offset = shape.and_then(|shape| self.offset_of(shape, index));
-        let offset = offset.ok_or(DecodeError::Damaged("a slot past the last"))?;
-        self.heap.init_slot(object, offset, value);
-        Ok(())
     }
 
     /// The class of a shape's objects, and how many slots it stores.

@@ -12,6 +12,7 @@ mod carry;
 pub mod class;
 pub mod codec;
 mod commit;
+mod delta;
 mod drive;
 pub mod fault;
 #[allow(unsafe_code, reason = "windows and frames are reached by pointer")]

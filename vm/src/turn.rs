@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
 use crate::value::Value;
-use crate::vm::{Limits, Run, Vm};
+use crate::vm::{Limits, Vm};
 use crate::world::{Answer, FarAnswer, World};
 
 /// What a run is.
@@ -319,13 +319,6 @@ impl TurnState {
         self.next_number = start.checked_add(counter)?;
         self.ranges.push(Range { start, twin: nth, first: 0 });
         Some(start)
-    }
-
-    /// Moves the counter of the range opened last on to `counter`.
-    pub(crate) fn extend_range(&mut self, counter: u32) -> Option<()> {
-        let last = self.ranges.last()?;
-        self.next_number = self.next_number.max(last.start.checked_add(counter)?);
-        Some(())
     }
 
     /// The number that an object's header has, as the twin it belongs to and the number within it.
@@ -628,25 +621,5 @@ impl Vm {
     fn class_at_rest(&self, image: &[u8]) -> Option<ClassId> {
         let shape = crate::codec::shape_of_image(image)?;
         self.shapes.entry(shape)?.class
-    }
-
-    // ---- scratch runs, for replay ----
-
-    /// Puts an empty run in place of the one in hand, which is answered.
-    pub(crate) fn begin_scratch(&mut self) -> Box<Run> {
-        let limits = Limits::default();
-        let run = self.spare_runs.pop().unwrap_or_else(|| Vm::new_run(limits.memory_bytes));
-        let resting = self.swap_run(run);
-        self.clear_run(limits);
-        resting
-    }
-
-    /// Takes the rested run up again.
-    pub(crate) fn end_scratch(&mut self, resting: Box<Run>) {
-        self.heap.clear_region();
-        self.run.handles.clear();
-        self.run.turn.reset(Mode::Turn);
-        let run = self.swap_run(resting);
-        self.spare_runs.push(run);
     }
 }

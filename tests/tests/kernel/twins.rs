@@ -79,7 +79,7 @@ impl ProgramWorld for Twins {
                 }
                 TwinChange::Delta { delta, image } => {
                     let before = &self.at_rest[&twin.path];
-                    let replayed = vm.apply_delta(&twin.path, before, &delta).expect("a turn's own delta");
+                    let replayed = vm.shapes().apply_delta(before, &delta).expect("a turn's own delta");
                     assert_eq!(replayed, image, "{}: replay gives what the turn left", twin.path);
                     self.at_rest.insert(twin.path, image);
                 }
