@@ -340,9 +340,10 @@ impl Vm {
     /// The fault behind a stop outside of any code: a limit.
     pub(crate) fn fault_of_stop(&mut self, stop: Stop) -> Fault {
         if stop == Stop::Raise
-            && let Some((kind, text)) = self.run.raise.take()
+            && let Some((class, text)) = self.run.raise.take()
         {
-            return self.plain_fault(kind.name(), text);
+            let kind = self.symbols.name(self.class(class).name).to_owned();
+            return self.plain_fault(&kind, text);
         }
         self.run.fault.take().unwrap_or_else(|| self.plain_fault("OutOfMemory", "the turn passed a limit".to_owned()))
     }

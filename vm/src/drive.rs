@@ -396,11 +396,16 @@ impl Vm {
         self.raise_at(window, answer, fault)
     }
 
-    /// Raises `fault` as an exception of its kind. From `window` on the stack is free.
+    /// Raises `fault` as an exception of its kind, where the program or the kernel has one. From `window` on the
+    /// stack is free.
     fn raise_at(&mut self, window: *mut Value, answer: *mut Value, fault: Fault) -> Flow {
-        let kind = ExceptionKind::ALL.iter().copied().find(|kind| kind.name() == fault.kind);
-        let stop = match kind {
-            Some(kind) => self.raise(kind, fault.text),
+        let named =
+            self.symbols.find(&fault.kind).and_then(|kind| self.class_of_prototype(self.prototype_named(kind)?));
+        let stop = match named.filter(|&class| self.inherits(class, self.known.exception)) {
+            Some(class) => {
+                self.run.raise = Some((class, fault.text));
+                Stop::Raise
+            }
             None => self.raise(ExceptionKind::Error, format!("{}: {}", fault.kind, fault.text)),
         };
         self.settle(Err(stop), answer, window)

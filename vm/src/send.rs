@@ -105,8 +105,10 @@ impl Vm {
             }
             Stop::Perform { selector, argument_count } => {
                 self.charge(1)?;
+                // What comes from outside the run comes from nobody: its window is the lowest frame's own.
+                let from_outside = self.run.frame == self.run.stack.frames.start();
                 // SAFETY: the window holds the receiver; the published frame is the sender's.
-                let to_self = unsafe { *window == *(*self.run.frame).base };
+                let to_self = !from_outside && unsafe { *window == *(*self.run.frame).base };
                 self.dispatch(window, answer, selector, usize::from(argument_count), to_self, None)
             }
             Stop::Intrinsic => {
@@ -127,8 +129,7 @@ impl Vm {
             Stop::AskAgain => Ok(Flow::Exit(Exit::Ask)),
             Stop::Raise => {
                 self.charge(1)?;
-                let (kind, text) = self.run.raise.take().expect("noted by `raise`");
-                let class = self.exception_classes[kind as usize];
+                let (class, text) = self.run.raise.take().expect("noted by `raise`");
                 self.run.scratch_top = window;
                 let exception = self.new_exception(class, &text)?;
                 // SAFETY: from the window on there is room.

@@ -84,6 +84,19 @@ pub struct TurnInput<'a> {
     pub limits: Limits,
 }
 
+/// On whose behalf a turn sends its message.
+#[derive(Clone, Copy, Debug)]
+struct Sender {
+    /// The system itself, which may send what is private: `startUp` and the like.
+    system: bool,
+    /// A query, to which only queries answer.
+    query: bool,
+}
+
+impl Sender {
+    const SYSTEM: Sender = Sender { system: true, query: false };
+}
+
 /// A turn that ended, and what it is a function of beside its input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TurnEnd {
@@ -444,7 +457,7 @@ impl Vm {
                 };
                 let arguments: Vec<Value> = self.run.handles.drain(self.run.handles.len() - count..).collect();
                 let selector = self.symbols.intern(selector);
-                self.deliver(world, nth, selector, &arguments, input.query)
+                self.deliver(world, nth, selector, &arguments, Sender { system: false, query: input.query })
             }
             Action::Make { prototype, ensure } => {
                 if let Some((parent, _)) = input.path.rsplit_once('/') {
@@ -470,20 +483,20 @@ impl Vm {
                     return End::Failed(self.taken(input.path, twin));
                 }
                 match self.make_twin(input.path, class) {
-                    Ok(nth) => self.deliver(world, nth, self.selectors.start_up, &[], false),
+                    Ok(nth) => self.deliver(world, nth, self.selectors.start_up, &[], Sender::SYSTEM),
                     Err(stop) => End::Failed(self.fault_of_stop(stop)),
                 }
             }
             Action::Rearm { name } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 let name = Value::symbol(self.symbols.intern(name).0);
-                self.deliver(world, nth, self.selectors.rearm_timer, &[name], false)
+                self.deliver(world, nth, self.selectors.rearm_timer, &[name], Sender::SYSTEM)
             }
             Action::Timer { name, due_ns } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 self.run.turn.due_ns = Some(due_ns);
                 let name = Value::symbol(self.symbols.intern(name).0);
-                self.deliver(world, nth, self.selectors.fire_timer, &[name], false)
+                self.deliver(world, nth, self.selectors.fire_timer, &[name], Sender::SYSTEM)
             }
         }
     }
@@ -495,15 +508,13 @@ impl Vm {
         nth: usize,
         selector: Symbol,
         arguments: &[Value],
-        query: bool,
+        sender: Sender,
     ) -> End {
         let twin = self.run.turn.twins[nth].value;
         let target = self.lookup(self.class_of(twin), selector);
-        let own = [self.selectors.start_up, self.selectors.fire_timer, self.selectors.rearm_timer];
-        let private_ok = own.contains(&selector);
         if let Some(Target::Method(method)) = target {
             let method = self.linked(method);
-            if query && !method.flags.query && !(method.origin.image == 0 && method.primitive.is_some()) {
+            if sender.query && !method.flags.query && !(method.origin.image == 0 && method.primitive.is_some()) {
                 return End::Failed(self.far_send_fault(twin, selector));
             }
         }
@@ -511,7 +522,7 @@ impl Vm {
         let mut values = vec![twin];
         values.extend_from_slice(arguments);
         let base = self.begin(&values);
-        let step = self.dispatch(base, base, selector, arguments.len(), private_ok, None);
+        let step = self.dispatch(base, base, selector, arguments.len(), sender.system, None);
         let flow = self.settle(step, base, base);
         self.go_on(world, flow)
     }

@@ -123,7 +123,7 @@ pub struct Run {
     region: Option<Region>,
     /// What the turn reads and does.
     pub(crate) turn: TurnState,
-    pub(crate) raise: Option<(ExceptionKind, String)>,
+    pub(crate) raise: Option<(ClassId, String)>,
     pub(crate) unwind: Option<Unwind>,
     pub(crate) question: Option<Question>,
     pub(crate) fault: Option<Fault>,
@@ -759,7 +759,7 @@ impl Vm {
     }
 
     pub(crate) fn note_raise(&mut self, kind: ExceptionKind, text: String) {
-        self.run.raise = Some((kind, text));
+        self.run.raise = Some((self.exception_classes[kind as usize], text));
     }
 
     // ---- where we are ----

@@ -1,15 +1,19 @@
 //! Runs cases and compares what came of them with what they expect.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::panic;
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use twintalk_bytecode::Image;
 use twintalk_compiler::diagnostic::{Diagnostic, Severity};
 use twintalk_compiler::{Compilation, SourceText, compile};
 use twintalk_runtime::{
-    ClockKind, Discipline, Durability, Fault, FaultReport, Limits, OpenOptions, Output, Program, SendError, System,
-    kernel,
+    ClockKind, Discipline, Durability, Fault, FaultReport, Limits, OpenError, OpenOptions, Output, Program, SendError,
+    System, kernel,
 };
 
 use crate::case::{self, Case, Step};
@@ -87,6 +91,10 @@ fn run(step: &Step, image: Image, discipline: Discipline, folder: Option<&Path>)
     };
     let mut system = match System::open(options) {
         Ok(system) => system,
+        Err(error @ (OpenError::OtherProgram { .. } | OpenError::VersionMissing { .. })) => {
+            ran.fault = Some(Fault { kind: "Refused".to_owned(), text: error.to_string(), trace: Vec::new() });
+            return ran;
+        }
         Err(error) => {
             ran.defects.push(format!("the store does not open: {error}"));
             return ran;
@@ -207,21 +215,35 @@ fn every_case_does_what_it_says() {
     for name in pending.keys() {
         assert!(cases.iter().any(|case| case.name == *name), "pending.txt names {name}, which is no case");
     }
-    let (mut count, mut failures) = (0, Vec::new());
-    for case in cases.iter().filter(|case| case.name.contains(&filter)) {
-        count += 1;
-        let wrong = panic::catch_unwind(|| check(case)).unwrap_or_else(|_| vec!["+ it panicked".to_owned()]);
-        match (wrong.is_empty(), pending.get(&case.name)) {
-            (true, None) => {}
-            (true, Some(_)) => failures.push(format!("{}: passes, so pending.txt must not name it", case.name)),
-            (false, None) => failures.push(format!("{}\n    {}", case.name, wrong.join("\n").replace('\n', "\n    "))),
-            (false, Some(_)) => {}
+    let chosen: Vec<&Case> = cases.iter().filter(|case| case.name.contains(&filter)).collect();
+    let (next, failures) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let work = || {
+        while let Some(case) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let wrong = panic::catch_unwind(|| check(case)).unwrap_or_else(|_| vec!["+ it panicked".to_owned()]);
+            let failure = match (wrong.is_empty(), pending.contains_key(&case.name)) {
+                (true, false) | (false, true) => continue,
+                (true, true) => "passes, so pending.txt must not name it".to_owned(),
+                (false, false) => wrong.join("\n").replace('\n', "\n    "),
+            };
+            failures.lock().expect("no thread panics here").insert(&case.name, failure);
         }
-    }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+            scope.spawn(work);
+        }
+    });
+    let failures: Vec<String> = failures
+        .into_inner()
+        .expect("no thread panics here")
+        .iter()
+        .map(|(name, failure)| format!("{name}\n    {failure}"))
+        .collect();
     assert!(
         failures.is_empty(),
-        "{} of {count} cases fail (- expected, + found; CASE=name picks one):\n\n{}\n",
+        "{} of {} cases fail (- expected, + found; CASE=name picks one):\n\n{}\n",
         failures.len(),
+        chosen.len(),
         failures.join("\n\n")
     );
 }
