@@ -10,6 +10,8 @@ use std::str::CharIndices;
 
 use num_bigint::BigInt;
 
+use crate::time::moment_text;
+
 /// How deep literal arrays may be nested.
 pub const LITERAL_DEPTH_MAX: usize = 64;
 /// The zeros that an exponent or scale may add to an integer, as in the compiler.
@@ -467,6 +469,9 @@ impl fmt::Display for Datum {
             }
             Datum::Reference(path) => f.write_str(path),
             Datum::Object { prototype, slots } => {
+                if let Some(moment_ns) = moment_ns(prototype, slots) {
+                    return f.write_str(&moment_text(moment_ns));
+                }
                 let article = if prototype.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
                 write!(f, "{article} {prototype}")?;
                 if slots.is_empty() {
@@ -477,6 +482,14 @@ impl fmt::Display for Datum {
                 f.write_char(')')
             }
         }
+    }
+}
+
+/// The nanoseconds of the kernel's DateTime.
+fn moment_ns(prototype: &str, slots: &[(String, Datum)]) -> Option<i64> {
+    match (prototype, slots) {
+        ("DateTime", [(name, Datum::Int(nanoseconds))]) if name == "nanoseconds" => nanoseconds.try_into().ok(),
+        _ => None,
     }
 }
 
@@ -573,6 +586,9 @@ mod tests {
         let pump = Datum::Object { prototype: "Pump".to_owned(), slots: vec![("rpm".to_owned(), Datum::from(3))] };
         assert_eq!(Datum::Array(vec![Datum::from(1), pump]).to_string(), "{1. a Pump(rpm: 3)}");
         assert_eq!(Datum::row([("a", Datum::from(1)), ("b", Datum::Nil)]).to_string(), "Dictionary('a'->1 'b'->nil)");
+        let moment = vec![("nanoseconds".to_owned(), Datum::from(1_500_000_000))];
+        let moment = Datum::Object { prototype: "DateTime".to_owned(), slots: moment };
+        assert_eq!(moment.to_string(), "1970-01-01T00:00:01.5Z");
     }
 
     #[test]

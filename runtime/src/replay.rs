@@ -69,7 +69,7 @@ pub struct HistoryEntry {
     pub device_time_ns: Option<i64>,
     /// Who sent the message.
     pub sender: String,
-    /// The sender's number of it; 0 for none.
+    /// The number that an outside sender gave it; 0 for none.
     pub number: u64,
     /// The twin that the message was for.
     pub receiver: String,
@@ -533,7 +533,14 @@ fn entry(
         time_ns: record.envelope.time_ns,
         device_time_ns: record.envelope.device_time_ns,
         sender: sender_text(&record.cause),
-        number: record.cause.number,
+        number: match record.cause.sender {
+            record::Sender::Outside(_) => record.cause.number,
+            record::Sender::Program
+            | record::Sender::Twin(_)
+            | record::Sender::Reply(_)
+            | record::Sender::Timer(_)
+            | record::Sender::System => 0,
+        },
         receiver: record.receiver().path.to_owned(),
         selector: record.input.selector.to_owned(),
         arguments: if record.input.selector == PROGRAM { Vec::new() } else { data(record.input.arguments)? },
