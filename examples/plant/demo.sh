@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# Two plants that are only simulated, or a machine that was real, watched by twins that are killed on the way.
+#
+#   examples/plant/demo.sh [READINGS.csv]
+#
+# READINGS has the columns timestamp and value. When a windows.json of the Numenta Anomaly Benchmark lies beside it, its
+# windows for the file are the known failures. TWINTALK is the program to run; `make demo` sets it.
+set -euo pipefail
+
+data=${1:-}
+twintalk=${TWINTALK:-twintalk}
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+store=$work/store
+feeder=
+
+clean_up() {
+  [ -z "$feeder" ] || kill "$feeder" 2> /dev/null || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
+
+headline() { printf '\n== %s\n' "$1"; }
+# What looks at a store says on standard error up to where it sees. Here nobody writes beside it, so that is told only
+# with what went wrong.
+look() { "$twintalk" "$@" --store "$store" 2> "$work/looked" || { cat "$work/looked" >&2; return 1; }; }
+
+# ---- What is fed ----
+
+if [ -n "$data" ]; then
+  headline "A real machine: $(basename "$data")"
+  telemetry=$data
+  roots=(machine-1)
+  feed=(--to machine-1 --send reads: --args value --time timestamp --as Sensor)
+  # One triple for each failure: what, from, to.
+  known=()
+  windows=$(dirname "$data")/windows.json
+  if [ -f "$windows" ]; then
+    mapfile -t moments < <(tr -d '\n' < "$windows" | sed -n "s/.*$(basename "$data")\": *\[//; s/\] *\].*//p" \
+      | grep -o '"[^"]*"' | tr -d '"')
+    for ((i = 0; i + 1 < ${#moments[@]}; i += 2)); do
+      known+=("failure $((i / 2 + 1))" "${moments[i]}" "${moments[i + 1]}")
+    done
+  fi
+else
+  headline "Two plants, simulated by simulator.twin"
+  telemetry=$work/telemetry.csv
+  roots=(plant-1 plant-2)
+  feed=(--to '{plant}' --send sensor:reads: --args sensor,value --time time --as Plant)
+  "$twintalk" run "$here/simulator.twin" > "$telemetry"
+  mapfile -t known < <("$twintalk" run "$here/simulator.twin" -- faults | tr '\t' '\n')
+fi
+feed=(feed "$telemetry" "$here/plant.twin" --store "$store" "${feed[@]}" --clock device --acks)
+rows=$(awk 'END { print NR - 1 }' "$telemetry")
+first=$(sed -n 2p "$telemetry" | cut -d, -f1)
+last=$(tail -n 1 "$telemetry" | cut -d, -f1)
+echo "$rows readings, from $first to $last"
+
+# ---- Fed, killed, fed again ----
+
+# Prints how many readings the roots have counted.
+kept() {
+  local sum=0 root count
+  for root in "${roots[@]}"; do
+    count=$(look state "$root" --json | sed -n 's/.*"readings":\([0-9]*\).*/\1/p')
+    sum=$((sum + count))
+  done
+  echo "$sum"
+}
+
+headline "twintalk feed, killed in the middle"
+acked=0
+exec {acks}< <(exec "$twintalk" "${feed[@]}")
+feeder=$!
+killed=no
+while read -r -u "$acks" _ row; do
+  acked=$row
+  if [ "$killed" = no ] && [ "$row" -ge $((rows / 2)) ]; then
+    kill -KILL "$feeder"
+    killed=yes
+  fi
+done
+exec {acks}<&-
+feeder=
+kept=$(kept)
+[ "$acked" -lt "$rows" ] || echo "(so short a feed that it had ended when the signal came)"
+echo "acknowledged before SIGKILL: $acked rows"
+echo "kept in the store:           $kept rows"
+[ "$kept" -ge "$acked" ] || { echo "ROWS ARE MISSING"; exit 1; }
+echo "no acknowledged row is missing"
+
+headline "The same feed again: it goes on where it stopped"
+"$twintalk" "${feed[@]}" > "$work/acks"
+tail -n 1 "$work/acks"
+kept=$(kept)
+echo "counted by the twins: $kept of $rows readings"
+[ "$kept" -eq "$rows" ] || { echo "ROWS ARE MISSING OR COUNTED TWICE"; exit 1; }
+
+# ---- What came of it ----
+
+headline "twintalk twins"
+look twins
+headline "twintalk history watch"
+look history watch | sed -n 1,24p
+if [ -z "$data" ]; then
+  headline "twintalk state plant-1/pump-1"
+  look state plant-1/pump-1
+  headline "twintalk history plant-1/pump-1, around its alarm"
+  look history plant-1/pump-1 --from 2026-03-17T10:59:00Z --to 2026-03-17T11:01:00Z
+fi
+headline "twintalk run report.twin"
+"$twintalk" run "$here/report.twin" --store "$store" -- "$first" "$last" "${known[@]}"
+headline "twintalk verify"
+look verify
