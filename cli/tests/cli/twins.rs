@@ -581,3 +581,33 @@ fn a_dialogue_keeps_what_was_said() {
     "#]]
     .assert_eq(&timeless(&said));
 }
+
+#[test]
+fn what_a_twin_was_can_be_seen_after_an_upgrade() {
+    let folder = plant();
+    folder.run("run main.twin --store s");
+    let other = "twin Tank = ( | litres <- 0. | version 2. migrate 1 = ( litres := (self oldSlot: #level) * 1000 ) )\n";
+    folder.write("other.twin", other);
+    check(
+        &folder,
+        &[
+            "run other.twin --store s --upgrade",
+            "state tank-1 --store s",
+            "send tank-1 litres --store s",
+            "state tank-1 --store s --rev 2",
+        ],
+        expect![[r#"
+            $ run other.twin --store s --upgrade
+            $ state tank-1 --store s
+            Tank tank-1, turn 2, NOW
+              level  30.0
+            ! twintalk: the log up to position N
+            $ send tank-1 litres --store s
+            30000.0
+            $ state tank-1 --store s --rev 2
+            Tank tank-1, turn 2, NOW
+              level  30.0
+            ! twintalk: the log up to position N
+        "#]],
+    );
+}
