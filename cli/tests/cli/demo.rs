@@ -40,8 +40,6 @@ fn slow_two_simulated_plants_survive_a_kill_and_their_failures_are_heard_of() {
             "no difference",
         ],
     );
-    // The signal came in the middle.
-    assert!(!said.contains("had ended when the signal came"), "{said}");
 }
 
 #[test]
