@@ -33,6 +33,10 @@ pub(crate) const REARM: &str = "<rearm:>";
 pub(crate) const SYSTEM_PATH: &str = "-";
 /// The selector of the record of a program that was installed; its arguments are the program and its shapes.
 pub(crate) const PROGRAM: &str = "<program>";
+/// How many records one batch may hold: a program can cause any number of turns before it next waits.
+const BATCH_RECORDS_MAX: usize = 8192;
+/// What a far query costs of the fuel for far queries, beside the sends in it.
+const QUERY_FUEL: i64 = 100;
 /// How deep far queries may ask each other.
 const QUERY_DEPTH_MAX: usize = 32;
 
@@ -141,11 +145,15 @@ pub(crate) struct Core {
     /// The next far send of this partition's own log to be taken: record, and index among its sends.
     taken_self: (Position, u32),
     taken_self_changed: bool,
+    /// How many far sends of this partition's own log are not taken yet.
+    outstanding: usize,
     /// The last record pushed.
     last_record: Position,
     last_time_ns: i64,
     /// Records that are not committed yet.
     pub uncommitted: usize,
+    /// Whether something was committed that is not flushed yet.
+    unflushed: bool,
     /// How many records this process has written.
     pub records: u64,
     pub discipline: Discipline,
@@ -182,9 +190,11 @@ impl Core {
             taken_changed: BTreeSet::new(),
             taken_self: (Position::FIRST, 0),
             taken_self_changed: false,
+            outstanding: 0,
             last_record: Position::START,
             last_time_ns: i64::MIN,
             uncommitted: 0,
+            unflushed: false,
             records: 0,
             discipline: Discipline::default(),
             met: Vec::new(),
@@ -256,6 +266,9 @@ impl Core {
                 self.residents.drop_clean();
             }
             self.handle(vm, message)?;
+            if self.uncommitted >= BATCH_RECORDS_MAX {
+                self.write(false)?;
+            }
             if self.discipline == Discipline::Replay {
                 self.replay_met(vm)?;
             }
@@ -288,6 +301,9 @@ impl Core {
             // Its twin was removed while it came due.
             load(&mut self.residents, &*self.store, self.partition, &message.path)?;
             if !self.residents.get(&message.path).is_some_and(|view| view.exists) {
+                if let From::Timer { name, due_ns } = &message.from {
+                    self.rows.delete(Table::Timers, Key::new().timer(self.partition, *due_ns, &message.path, name));
+                }
                 return Ok(());
             }
         }
@@ -327,7 +343,8 @@ impl Core {
             let live = view.exists.then(|| view.image.to_vec());
             assert_eq!(live, replayed, "replay of {path} differs from what its turns left");
             if let Some(image) = replayed {
-                self.take_twin(&path, &TwinChange::Image(image), view.last);
+                let (life, last, turn) = (view.life, view.last, view.turn);
+                self.residents.put(&View { path: &path, dirty: true, exists: true, life, last, turn, image: &image });
             }
         }
         Ok(())
@@ -428,6 +445,7 @@ impl Core {
             limits: self.limits,
             now_ns: self.clock.now_ns(),
             depth: 0,
+            query_fuel: self.limits.fuel,
             error: None,
         };
         let result = work(&mut world);
@@ -469,7 +487,7 @@ impl Core {
         if let Some(error) = error {
             return Err(error);
         }
-        let TurnEnd { outcome, answers, used_random } = end;
+        let TurnEnd { outcome, answers, used_random, fuel_used: _ } = end;
         let (result, effects) = match outcome {
             Outcome::Done { reply, effects } => (Ok(reply), effects),
             Outcome::Failed(fault) => (Err(fault), Effects::default()),
@@ -485,9 +503,10 @@ impl Core {
                 let nothing = Effects::default();
                 let short = Message { arguments: vec![0], ..message.clone() };
                 let recorded = if message.arguments.len() > record::RECORD_BYTES_MAX / 2 { &short } else { &message };
+                // Names are checked where they come in, so nothing is left that could not be written.
                 let position = self
                     .push_record(vm.shapes(), recorded, Asked::default(), &nothing, &Err(fault.clone()), facts)
-                    .expect("a record of a failure is short");
+                    .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
                 self.take_effects(vm, &message, nothing, &Err(fault), facts, position)?;
             }
         }
@@ -550,10 +569,9 @@ impl Core {
         let life = self.residents.get(composite).map_or(1, |view| view.life.max(1));
         let made_root =
             effects.twins.iter().any(|twin| twin.path == composite && matches!(twin.change, TwinChange::Image(_)));
-        let root_exists = self.residents.get(composite).is_some_and(|view| view.exists);
         let record = Record {
             envelope: Envelope {
-                life: if made_root && !root_exists { next_life(&self.residents, composite) } else { life },
+                life: if made_root { next_life(&self.residents, composite) } else { life },
                 turn: facts.turn,
                 time_ns: facts.now_ns,
                 device_time_ns: message.device_time_ns,
@@ -620,6 +638,7 @@ impl Core {
                 None => self.unset_timer(&id),
             }
         }
+        self.outstanding += effects.far_sends.len();
         for (nth, send) in effects.far_sends.into_iter().enumerate() {
             self.queue.push_back(Message {
                 path: send.path,
@@ -645,6 +664,7 @@ impl Core {
             From::Twin { origin, nth, .. } => {
                 self.taken_self = (origin.position, nth + 1);
                 self.taken_self_changed = true;
+                self.outstanding -= 1;
             }
             From::Timer { name, .. } if result.is_err() => self.rearm(vm, &message.path, name)?,
             From::Program | From::Outside { .. } | From::Timer { .. } | From::System => {}
@@ -695,12 +715,14 @@ impl Core {
             TwinChange::Image(image) | TwinChange::Carried(image) | TwinChange::Delta { image, .. } => (image, true),
             TwinChange::Removed => (&[], false),
         };
-        let life = if now_exists && !exists { life + 1 } else { life };
+        // Also where one was removed and another made in one turn.
+        let is_new = matches!(change, TwinChange::Image(_));
+        let life = if is_new { life + 1 } else { life };
         self.residents.put(&View { path, dirty: true, exists: now_exists, life, last: position, turn, image });
         if now_exists != exists {
             self.moved.insert(path.to_owned());
         }
-        if !now_exists {
+        if is_new || !now_exists {
             for id in self.timers.of_twin(path) {
                 self.unset_timer(&id);
             }
@@ -709,11 +731,11 @@ impl Core {
 
     /// Notes that the record at `position` lists the twin, which it did not change.
     pub fn touch(&mut self, path: &str, position: Position) {
-        let old = self.residents.get(path);
-        let image = old.map_or(Vec::new(), |view| view.image.to_vec());
-        let (exists, life, turn) = old.map_or((false, 0, 0), |view| (view.exists, view.life, view.turn));
-        self.residents.put(&View { path, dirty: true, exists, life, last: position, turn, image: &image });
-        if !exists {
+        if !self.residents.advance(path, Some(position), None) {
+            let (exists, life, turn) = (false, 0, 0);
+            self.residents.put(&View { path, dirty: true, exists, life, last: position, turn, image: &[] });
+        }
+        if !self.residents.get(path).is_some_and(|view| view.exists) {
             // A path where nothing lives keeps the chain of messages that missed it.
             self.moved.insert(path.to_owned());
         }
@@ -721,16 +743,11 @@ impl Core {
 
     /// Notes the number of the last turn of a composite.
     pub fn set_turn(&mut self, composite: &str, turn: u64) {
-        let Some(view) = self.residents.get(composite) else {
-            let view =
-                View { path: composite, dirty: true, exists: false, life: 0, last: Position::START, turn, image: &[] };
-            self.residents.put(&view);
+        if !self.residents.advance(composite, None, Some(turn)) {
+            let (exists, life, last) = (false, 0, Position::START);
+            self.residents.put(&View { path: composite, dirty: true, exists, life, last, turn, image: &[] });
             self.moved.insert(composite.to_owned());
-            return;
-        };
-        let image = view.image.to_vec();
-        let (exists, life, last) = (view.exists, view.life, view.last);
-        self.residents.put(&View { path: composite, dirty: true, exists, life, last, turn, image: &image });
+        }
     }
 
     // ---- timers ----
@@ -766,11 +783,18 @@ impl Core {
     pub fn commit(&mut self) -> Result<Vec<Leaving>, StoreError> {
         if self.uncommitted > 0 {
             self.write(false)?;
-            if self.store.settings().durability == Durability::Sync {
-                self.store.flush()?;
-            }
         }
+        self.flush()?;
         Ok(std::mem::take(&mut self.leaving))
+    }
+
+    /// Waits until what was written is durable.
+    fn flush(&mut self) -> Result<(), StoreError> {
+        if self.unflushed && self.store.settings().durability == Durability::Sync {
+            self.store.flush()?;
+        }
+        self.unflushed = false;
+        Ok(())
     }
 
     /// Writes the row of every twin that memory is ahead of, and notes that replay starts here.
@@ -780,10 +804,7 @@ impl Core {
         }
         self.write(true)?;
         self.residents.all_clean();
-        if self.store.settings().durability == Durability::Sync {
-            self.store.flush()?;
-        }
-        Ok(())
+        self.flush()
     }
 
     fn write(&mut self, every_dirty: bool) -> Result<(), StoreError> {
@@ -812,6 +833,15 @@ impl Core {
                 &number.to_be_bytes(),
             );
         }
+        if every_dirty && self.outstanding == 0 {
+            // Nothing before the end is waited for, so nobody need look for it there.
+            let end = match self.uncommitted {
+                0 => self.store.end(self.partition)?,
+                _ => self.builder.finish().next(),
+            };
+            self.taken_self_changed |= self.taken_self != (end, 0);
+            self.taken_self = (end, 0);
+        }
         if std::mem::take(&mut self.taken_self_changed) {
             let mut bytes = self.taken_self.0.to_bytes().to_vec();
             bytes.extend_from_slice(&self.taken_self.1.to_be_bytes());
@@ -832,6 +862,7 @@ impl Core {
             self.store.write(&self.rows)?;
         }
         self.rows.clear();
+        self.unflushed |= self.uncommitted > 0;
         self.uncommitted = 0;
         Ok(())
     }
@@ -859,6 +890,12 @@ impl Core {
             self.taken_self = (Position::from_bytes(*position), nth);
         }
         Ok(self.taken_self)
+    }
+
+    /// Queues a far send of the own log that nobody had taken when the process before ended.
+    pub fn queue_again(&mut self, message: Message) {
+        self.outstanding += 1;
+        self.queue.push_back(message);
     }
 
     /// Goes on after the last record of the log, which stands at `last` and is of `time_ns`.
@@ -890,7 +927,6 @@ fn record_twins<'a>(
     };
     let entry = |path: &'a str, change: Option<&'a TwinChange>| {
         let view = residents.get(path);
-        let exists = view.is_some_and(|view| view.exists);
         let life = view.map_or(1, |view| view.life.max(1));
         let (kind, bytes): (_, &[u8]) = match change {
             None => (record::TwinChange::Touched, &[]),
@@ -900,9 +936,8 @@ fn record_twins<'a>(
             Some(TwinChange::Removed) => (record::TwinChange::Removed, &[]),
         };
         let life = match change {
-            Some(TwinChange::Image(_)) if !exists => next_life(residents, path),
-            Some(TwinChange::Image(_) | TwinChange::Carried(_) | TwinChange::Delta { .. } | TwinChange::Removed)
-            | None => life,
+            Some(TwinChange::Image(_)) => next_life(residents, path),
+            Some(TwinChange::Carried(_) | TwinChange::Delta { .. } | TwinChange::Removed) | None => life,
         };
         let previous = view.map(|view| view.last).filter(|last| *last > Position::START);
         // Named where the bytes are all of the twin rather than what changed in it.
@@ -1025,7 +1060,8 @@ pub(crate) fn parts(
     path: &str,
 ) -> Result<Vec<String>, StoreError> {
     let below = |part: &str| part.len() > path.len() && part.starts_with(path) && part.as_bytes()[path.len()] == b'/';
-    let mut paths: BTreeSet<String> = moved.iter().filter(|part| below(part)).cloned().collect();
+    let first = format!("{path}/");
+    let mut paths: BTreeSet<String> = moved.range(first..).take_while(|part| below(part)).cloned().collect();
     for row in store.scan(Table::State, &KeyRange::twin_and_parts(partition, path))? {
         let (key, _) = row?;
         paths.extend(key.path().filter(|part| below(part)));
@@ -1049,6 +1085,9 @@ pub(crate) struct Near<'a> {
     pub limits: Limits,
     pub now_ns: i64,
     pub depth: usize,
+    /// What far queries may still use, all together: what they are answered is in the record, so a turn that runs
+    /// again does not use it.
+    pub query_fuel: i64,
     /// What reading the store ran into; the turn ended then without a record.
     pub error: Option<StoreError>,
 }
@@ -1105,6 +1144,13 @@ impl World for Near<'_> {
             let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
             return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
         }
+        self.query_fuel -= QUERY_FUEL;
+        if self.query_fuel <= 0 {
+            let text =
+                format!("far queries have used up the fuel for all of them together; the last was to {}", query.path);
+            let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
+            return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
+        }
         let input = TurnInput {
             path: &query.path,
             action: Action::Message { selector: &query.selector, arguments: &query.arguments },
@@ -1113,11 +1159,12 @@ impl World for Near<'_> {
             now_ns: self.now_ns,
             seed: self.now_ns as u64 ^ turn,
             answers: &[],
-            limits: self.limits,
+            limits: Limits { fuel: self.query_fuel, ..self.limits },
         };
         self.depth += 1;
         let end = vm.run_turn(self, &input);
         self.depth -= 1;
+        self.query_fuel -= end.fuel_used;
         match end.outcome {
             Outcome::Done { reply, .. } => Answer::Here(FarAnswer { composite, turn, reply: Ok(reply) }),
             Outcome::Failed(fault) => Answer::Here(FarAnswer { composite, turn, reply: Err(fault) }),

@@ -115,6 +115,28 @@ impl Residents {
         }
     }
 
+    /// Moves a path that is in memory on to a later record or turn; answers whether it is in memory.
+    pub fn advance(&mut self, path: &str, last: Option<Position>, turn: Option<u64>) -> bool {
+        let Some(resident) = self.table.find_mut(hash(path), |resident| resident.path() == path) else { return false };
+        let old = resident.view();
+        let was_dirty = old.dirty;
+        let new = View { dirty: true, last: last.unwrap_or(old.last), turn: turn.unwrap_or(old.turn), ..old };
+        let start = 1 + number_bytes(old.path.len() as u64) + old.path.len();
+        let (old_bytes, new_bytes) = (place_bytes(&old), place_bytes(&new));
+        if old_bytes == new_bytes {
+            // Most often the numbers take as many bytes as before, so nothing is copied.
+            let mut place = [0; PLACE_BYTES_MAX];
+            put_place(&new, &mut place);
+            resident.0[start..start + new_bytes].copy_from_slice(&place[..new_bytes]);
+            resident.0[0] |= DIRTY;
+        } else {
+            self.bytes = self.bytes - old_bytes + new_bytes;
+            *resident = Resident::new(&new);
+        }
+        self.dirty += usize::from(!was_dirty);
+        true
+    }
+
     /// Calls `visit` with each path whose row is behind.
     pub fn for_each_dirty(&self, mut visit: impl FnMut(View<'_>)) {
         if self.dirty > 0 {
@@ -155,6 +177,34 @@ impl Residents {
     /// Every path in memory.
     pub fn iter(&self) -> impl Iterator<Item = View<'_>> {
         self.table.iter().map(Resident::view)
+    }
+}
+
+/// How many bytes the numbers between path and image take at most.
+const PLACE_BYTES_MAX: usize = 4 * 10;
+
+fn number_bytes(number: u64) -> usize {
+    (64 - number.leading_zeros()).div_ceil(7).max(1) as usize
+}
+
+fn place_bytes(view: &View<'_>) -> usize {
+    number_bytes(view.last.block)
+        + number_bytes(u64::from(view.last.index))
+        + number_bytes(view.life)
+        + number_bytes(view.turn)
+}
+
+/// Writes the numbers between path and image as [`Resident::new`] does.
+fn put_place(view: &View<'_>, out: &mut [u8]) {
+    let mut at = 0;
+    for mut number in [view.last.block, u64::from(view.last.index), view.life, view.turn] {
+        while number >= 0x80 {
+            out[at] = number as u8 | 0x80;
+            number >>= 7;
+            at += 1;
+        }
+        out[at] = number as u8;
+        at += 1;
     }
 }
 
@@ -218,6 +268,22 @@ mod tests {
         assert_eq!(residents.get("plant-1/pump"), Some(view("plant-1/pump", false, &[4])));
         assert_eq!((residents.len(), residents.dirty()), (2, 0));
         assert_eq!(residents.get("plant"), None);
+    }
+
+    #[test]
+    fn a_path_moves_on_whatever_length_its_numbers_have() {
+        let mut residents = Residents::default();
+        residents.put(&view("a", false, &[1, 2]));
+        for turn in [1, 127, 128, 200, 1 << 40, u64::MAX, 5] {
+            let last = Position { block: turn >> 16, index: turn as u32 };
+            assert!(residents.advance("a", Some(last), Some(turn)));
+            let wanted = View { last, turn, ..view("a", true, &[1, 2]) };
+            assert_eq!(residents.get("a"), Some(wanted));
+            let mut fresh = Residents::default();
+            fresh.put(&wanted);
+            assert_eq!((residents.bytes(), residents.dirty()), (fresh.bytes(), 1));
+        }
+        assert!(!residents.advance("b", None, Some(1)));
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Timers that are set, by when they are due.
 
-use std::collections::BTreeSet;
-
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A timer of a twin: its path and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,7 +13,7 @@ pub(crate) struct TimerId {
 #[derive(Default)]
 pub(crate) struct Timers {
     by_due: BTreeSet<(i64, TimerId)>,
-    due: FxHashMap<TimerId, i64>,
+    due: BTreeMap<TimerId, i64>,
 }
 
 impl Timers {
@@ -38,8 +36,8 @@ impl Timers {
 
     /// The timers of one twin.
     pub fn of_twin(&self, path: &str) -> Vec<TimerId> {
-        // A removed twin is rare, and timers of one twin are few: no index is kept for this.
-        self.due.keys().filter(|id| *id.path == *path).cloned().collect()
+        let first = TimerId { path: path.into(), name: "".into() };
+        self.due.range(first..).map(|(id, _)| id).take_while(|id| *id.path == *path).cloned().collect()
     }
 
     /// The timer that is due first, and when.

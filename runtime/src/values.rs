@@ -64,7 +64,10 @@ fn tree(datum: &Datum) -> Result<Tree, String> {
         Datum::Symbol(name) => Tree::Symbol(name.clone()),
         Datum::Array(elements) => Tree::Array(elements.iter().map(tree).collect::<Result<_, _>>()?),
         Datum::Bytes(bytes) => Tree::Bytes(bytes.clone()),
-        Datum::Reference(path) => Tree::Reference(path.clone(), String::new()),
+        Datum::Reference(path) => {
+            twintalk_vm::reference::check_path(path)?;
+            Tree::Reference(path.clone(), String::new())
+        }
         Datum::Dictionary(_) | Datum::Object { .. } => {
             return Err("only numbers, strings, symbols, booleans, nil, arrays and twins can be handed in".to_owned());
         }

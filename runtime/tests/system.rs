@@ -1,46 +1,9 @@
 //! Programs with twins, run on a store.
 
-use twintalk_compiler::{NoSources, SourceText, compile};
-use twintalk_runtime::{Discipline, FaultReport, Moment, OpenOptions, Output, Program, System, kernel};
+mod common;
 
-#[derive(Default)]
-struct Seen {
-    text: String,
-}
-
-impl Output for Seen {
-    fn print(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-    fn fault(&mut self, report: &FaultReport) {
-        self.text.push_str(&format!("!! {} {}: {}\n", report.path, report.selector, report.fault));
-    }
-}
-
-fn program(text: &str) -> Program {
-    let source = SourceText { name: "test.twin".to_owned(), text: text.to_owned() };
-    let compilation = compile(vec![source], &mut NoSources, &[kernel::image()]);
-    assert!(compilation.image.is_some(), "{:#?}", compilation.diagnostics);
-    Program::new(compilation.image.expect("looked at above"))
-}
-
-fn run(text: &str, discipline: Discipline) -> String {
-    let mut system = System::open(OpenOptions { program: Some(program(text)), discipline, ..OpenOptions::default() })
-        .unwrap_or_else(|error| panic!("{error}"));
-    let mut seen = Seen::default();
-    if let Err(error) = system.run_program(Vec::new(), None, &mut seen) {
-        seen.text.push_str(&format!("!! {error}\n"));
-    }
-    let report = system.verify(&mut |_| {}).expect("the store is in memory");
-    assert_eq!(report.differences, Vec::<String>::new());
-    seen.text
-}
-
-fn check(text: &str, wanted: &str) {
-    for discipline in [Discipline::Normal, Discipline::Replay, Discipline::Reload] {
-        assert_eq!(run(text, discipline), wanted, "{discipline:?}");
-    }
-}
+use common::{Seen, check, program};
+use twintalk_runtime::{Moment, OpenOptions, System};
 
 #[test]
 fn a_tank_fills_and_its_pump_is_a_part() {

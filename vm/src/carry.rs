@@ -14,6 +14,10 @@ use crate::turn::Birth;
 use crate::value::Value;
 use crate::vm::Vm;
 
+/// How many twins may wait, each with a method that completes it, for another to be completed: each takes some of
+/// the stack of the process.
+const NESTED_MAX: u32 = 64;
+
 impl Vm {
     /// Whether twins of the class of `twin` need more than their stored slots when they are loaded.
     pub(crate) fn needs_completing(&self, twin: Value, birth: Birth) -> bool {
@@ -46,7 +50,8 @@ impl Vm {
                 End::NotYet => return Ok(None),
             }
         }
-        if self.run.turn.twins[nth].birth != Birth::Carried {
+        if self.shapes.number_of(class) == Some(shape) {
+            // Only objects that it holds are carried over, or none.
             return Ok(Some(()));
         }
         let migration =
@@ -72,7 +77,9 @@ impl Vm {
         let waiting = (run.pc, run.base, run.frame, run.scratch_top, run.answer_at, run.resend.take());
         let (current, query) = (run.turn.current, run.turn.query);
         run.handles.push(current);
-        let end = match self.begin_above(receiver) {
+        self.nested += 1;
+        let room = if self.nested > NESTED_MAX { Err(self.too_deep()) } else { self.begin_above(receiver) };
+        let end = match room {
             Ok(window) => {
                 self.run.turn.current = receiver;
                 self.run.turn.query = false;
@@ -82,10 +89,14 @@ impl Vm {
             }
             Err(stop) => End::Failed(self.fault_of_stop(stop)),
         };
+        self.nested -= 1;
         let run = &mut self.run;
         (run.pc, run.base, run.frame, run.scratch_top, run.answer_at, run.resend) = waiting;
         run.turn.current = run.handles.pop().expect("pushed above");
         run.turn.query = query;
+        if query {
+            self.heap.guard_written();
+        }
         end
     }
 }

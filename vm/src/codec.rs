@@ -19,10 +19,11 @@
 use num_bigint::BigInt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::class::{ClassId, ClassKind};
+use crate::class::{ClassId, ClassKind, Layout};
 use crate::heap;
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
+use crate::turn::LEFT_BYTES_MAX;
 use crate::value::{Kind, Value};
 use crate::vm::Vm;
 
@@ -79,9 +80,14 @@ pub(crate) mod change {
 
 /// Why a value cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EncodeError {
-    /// The prototype of the value that cannot be stored.
-    pub prototype: String,
+pub enum EncodeError {
+    /// It reaches an object that is good for its run only.
+    NotStorable {
+        /// The prototype of that.
+        prototype: String,
+    },
+    /// It takes more bytes than there may be, or its objects more numbers.
+    TooLarge,
 }
 
 /// Why bytes cannot be read.
@@ -144,6 +150,7 @@ pub(crate) struct Reader<'a> {
 type Got<T> = Result<T, DecodeError>;
 
 const SHORT: DecodeError = DecodeError::Damaged("it ends too early");
+const TOO_MANY: DecodeError = DecodeError::Damaged("more objects than a turn has numbers");
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
@@ -293,19 +300,33 @@ struct Encoder<'a> {
     delta: bool,
     /// Promises stay with the composite that waits for them.
     promises: bool,
+    /// How long `out` may become: a string that is mentioned often is written as often.
+    bytes_max: usize,
     /// Objects whose contents are being written, and how far they are.
     open: Vec<(Value, usize)>,
 }
 
 impl<'a> Encoder<'a> {
     fn new(vm: &'a Vm, numbering: &'a mut Numbering, out: &'a mut Vec<u8>, delta: bool) -> Encoder<'a> {
-        Encoder { vm, numbering, out, mentioned: FxHashSet::default(), delta, promises: true, open: Vec::new() }
+        Encoder {
+            vm,
+            numbering,
+            out,
+            mentioned: FxHashSet::default(),
+            delta,
+            promises: true,
+            bytes_max: LEFT_BYTES_MAX,
+            open: Vec::new(),
+        }
     }
 
     /// Writes `value` and all that it reaches.
     fn value(&mut self, value: Value) -> Result<(), EncodeError> {
         self.mention(value)?;
         while let Some(&(object, index)) = self.open.last() {
+            if self.out.len() > self.bytes_max {
+                return Err(EncodeError::TooLarge);
+            }
             let next = if self.vm.heap.has_flags(object, heap::INDEXED) {
                 self.vm.heap.elements(object).get(index).copied()
             } else {
@@ -321,7 +342,7 @@ impl<'a> Encoder<'a> {
                 }
             }
         }
-        Ok(())
+        if self.out.len() > self.bytes_max { Err(EncodeError::TooLarge) } else { Ok(()) }
     }
 
     /// The slot at `index` among those that the shape of the object's class stores.
@@ -398,7 +419,7 @@ impl<'a> Encoder<'a> {
         }
         let shape = vm.shapes.number_of(class);
         let Some(shape) = shape.filter(|_| !vm.is_bound_to_the_run(class)) else {
-            return Err(EncodeError { prototype: vm.symbols.name(vm.class(class).name).to_owned() });
+            return Err(EncodeError::NotStorable { prototype: vm.symbols.name(vm.class(class).name).to_owned() });
         };
         let address = object.address() as usize;
         let own = match self.numbering.owner {
@@ -424,7 +445,7 @@ impl<'a> Encoder<'a> {
             }
             (None, None) => {
                 let number = self.numbering.next;
-                self.numbering.next += 1;
+                self.numbering.next = number.checked_add(1).ok_or(EncodeError::TooLarge)?;
                 self.numbering.given.insert(address, number);
                 self.mentioned.insert(address);
                 number
@@ -459,16 +480,21 @@ impl Vm {
             || class == self.known.cell
             || self.inherits(class, self.known.exception)
             || class == self.known.promise
+            // One that names no twin: all others are written as what they name.
+            || class == self.known.reference
             || self.class(class).kind != ClassKind::Object
             || self.inherits(class, self.known.stream)
     }
 
-    /// Writes a value for a message, reply or event.
+    /// Writes one value. `crossing`: for another composite, where a promise makes no sense.
     ///
     /// # Errors
-    /// When it reaches something that cannot leave its run.
-    pub(crate) fn encode_message(&self, value: Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        Encoder::new(self, &mut Numbering::of_message(), out, false).value(value)
+    /// When it reaches something that cannot leave its run, or is too large.
+    pub(crate) fn encode_message(&self, value: Value, crossing: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let mut numbering = Numbering::of_message();
+        let mut encoder = Encoder::new(self, &mut numbering, out, false);
+        encoder.promises = !crossing;
+        encoder.value(value)
     }
 
     /// Writes several values that share what they share: the arguments of a message.
@@ -493,6 +519,7 @@ impl Vm {
         // The counter stands before the slots but is known after them.
         let mut slots = Vec::new();
         let mut encoder = Encoder::new(self, numbering, &mut slots, false);
+        encoder.bytes_max = self.heap.region().cap_words().saturating_mul(8);
         let mut index = 0;
         while let Some(value) = encoder.stored_slot(twin, index) {
             encoder.value(value)?;
@@ -568,6 +595,8 @@ struct Met {
     handles: FxHashMap<u32, usize>,
     /// For a twin: all numbers are below its counter.
     below: u32,
+    /// Whether something was read that would be written in other words now, since definitions have changed.
+    stale: bool,
 }
 
 /// A twin that was read: where it lies among the handles, its counter and shape.
@@ -595,6 +624,8 @@ pub(crate) struct Loaded {
     pub counter: u32,
     /// The shape that it was stored with.
     pub shape: u32,
+    /// Whether it would be written in other words now: then a delta against the old ones is not enough.
+    pub stale: bool,
     /// What its slots held, by name, if its definition has another shape now.
     pub old_slots: Vec<(Symbol, Value)>,
 }
@@ -664,7 +695,8 @@ impl Vm {
     /// and guarded.
     pub(crate) fn decode_image(&mut self, path: &str, bytes: &[u8], nth: usize) -> Result<Loaded, DecodeError> {
         let handles = self.run.handles.len();
-        let read = self.read_image(path, bytes, nth, &mut Met::default());
+        let mut met = Met::default();
+        let read = self.read_image(path, bytes, nth, &mut met);
         let result = read.map(|Read { handle, counter, shape }| {
             let twin = self.run.handles[handle];
             let mut old_slots = Vec::new();
@@ -674,7 +706,8 @@ impl Vm {
                     old_slots.push((self.symbols.intern(name), self.run.handles[handle + 1 + index]));
                 }
             }
-            Loaded { twin, counter, shape, old_slots }
+            let stale = met.stale || self.shapes.number_of(self.class_of(twin)) != Some(shape);
+            Loaded { twin, counter, shape, stale, old_slots }
         });
         self.run.handles.truncate(handles);
         result.map_err(Fail::into_error)
@@ -685,8 +718,6 @@ impl Vm {
         let mut reader = Reader::new(bytes);
         let shape = reader.number32()?;
         let counter = reader.number32()?;
-        let base = self.run.turn.open_range(nth, counter);
-        let base = base.ok_or(DecodeError::Damaged("more objects than a turn has numbers"))?;
         met.below = counter;
         let (class, count) = self.class_to_fill(shape)?;
         if self.class(class).kind != ClassKind::Twin {
@@ -701,7 +732,7 @@ impl Vm {
         // Its slots lie directly behind it, for those that the definition no longer has.
         self.run.handles.resize(handle + 1 + count, Value::NIL);
         for index in 0..count {
-            let value = self.decode_value(&mut reader, met, Some(base))?;
+            let value = self.decode_value(&mut reader, met, Some(nth))?;
             self.run.handles[handle + 1 + index] = value;
             if let Some(offset) = self.offset_of(shape, index) {
                 let twin = self.run.handles[handle];
@@ -712,8 +743,8 @@ impl Vm {
             return Err(DecodeError::Damaged("more bytes than slots").into());
         }
         let twin = self.run.handles[handle];
-        // Number 0 of the twin's range is the twin itself.
-        self.heap.set_number(twin, base);
+        let number = self.run.turn.number_object(nth, 0).ok_or(TOO_MANY)?;
+        self.heap.set_number(twin, number);
         self.heap.set_flags(twin, heap::OLD);
         Ok(Read { handle, counter, shape })
     }
@@ -738,15 +769,14 @@ impl Vm {
 
     /// Raw bytes are read by primitives that trust them: text is UTF-8, a large integer is one.
     fn check_raw(&self, class: ClassId, bytes: &[u8]) -> Result<(), DecodeError> {
-        if class == self.known.string && std::str::from_utf8(bytes).is_err() {
+        if self.inherits(class, self.known.string) && std::str::from_utf8(bytes).is_err() {
             return Err(DecodeError::Damaged("text that is not UTF-8"));
         }
         Ok(())
     }
 
-    /// Reads one value and all that it reaches. `old_base`: the value belongs to a twin at rest, whose
-    /// numbers start there in this turn.
-    fn decode_value(&mut self, reader: &mut Reader<'_>, met: &mut Met, old_base: Option<u32>) -> Result<Value, Fail> {
+    /// Reads one value and all that it reaches. `owner`: it belongs to the twin at rest that is the turn's `owner`th.
+    fn decode_value(&mut self, reader: &mut Reader<'_>, met: &mut Met, owner: Option<usize>) -> Result<Value, Fail> {
         let root = self.run.handles.len();
         self.run.handles.push(Value::NIL);
         let mut open: Vec<Filling> = Vec::new();
@@ -767,7 +797,7 @@ impl Vm {
                 filling.next += 1;
                 Some((filling.handle, filling.shape, filling.next - 1))
             };
-            let value = self.decode_head(reader, met, old_base, &mut open)?;
+            let value = self.decode_head(reader, met, owner, &mut open)?;
             match place {
                 None => self.run.handles[root] = value,
                 Some((handle, None, index)) => {
@@ -789,7 +819,7 @@ impl Vm {
         &mut self,
         reader: &mut Reader<'_>,
         met: &mut Met,
-        old_base: Option<u32>,
+        owner: Option<usize>,
         open: &mut Vec<Filling>,
     ) -> Result<Value, Fail> {
         let first = reader.byte()?;
@@ -814,7 +844,9 @@ impl Vm {
             tag::LARGE => Ok(self.new_big_integer(&BigInt::from_signed_bytes_le(reader.sized()?))?),
             tag::REFERENCE => {
                 let path = reader.text()?;
-                let kind = self.symbols.find(reader.text()?);
+                let name = reader.text()?;
+                let kind = self.symbols.find(name).filter(|&kind| self.prototype_named(kind).is_some());
+                met.stale |= kind.is_none() && !name.is_empty();
                 Ok(self.new_reference(path, kind)?)
             }
             tag::PROTOTYPE => {
@@ -831,52 +863,61 @@ impl Vm {
                 let number = reader.number32()?;
                 let shape = reader.number32()?;
                 let (class, count) = self.class_to_fill(shape)?;
+                met.stale |= self.shapes.number_of(class) != Some(shape);
                 if count > reader.bytes.len() {
                     return Err(SHORT.into());
                 }
-                if !self.holds_slots(class) {
+                if !self.has_layout(class, Layout::Slots) {
                     return Err(DecodeError::Damaged("an object of a shape that has other contents").into());
                 }
                 let object = self.allocate(class)?;
-                let handle = self.meet(number, object, met, old_base, first == tag::OBJECT_IMMUTABLE)?;
+                let handle = self.meet(number, object, met, owner, first == tag::OBJECT_IMMUTABLE)?;
                 open.push(Filling { handle, shape: Some(shape), next: 0, count });
                 Ok(object)
             }
             tag::INDEXED | tag::INDEXED_IMMUTABLE => {
                 let number = reader.number32()?;
-                let (class, _) = self.class_to_fill(reader.number32()?)?;
+                let shape = reader.number32()?;
+                let (class, _) = self.class_to_fill(shape)?;
+                met.stale |= self.shapes.number_of(class) != Some(shape);
                 let count = reader.length()?;
-                if class != self.known.array {
+                if !self.has_layout(class, Layout::Elements) {
                     return Err(DecodeError::Damaged("elements for a shape that has none").into());
                 }
                 let object = self.allocate_indexed(class, count)?;
-                let handle = self.meet(number, object, met, old_base, first == tag::INDEXED_IMMUTABLE)?;
+                let handle = self.meet(number, object, met, owner, first == tag::INDEXED_IMMUTABLE)?;
                 open.push(Filling { handle, shape: None, next: 0, count });
                 Ok(object)
             }
             tag::RAW | tag::RAW_IMMUTABLE => {
                 let number = reader.number32()?;
-                let (class, _) = self.class_to_fill(reader.number32()?)?;
+                let shape = reader.number32()?;
+                let (class, _) = self.class_to_fill(shape)?;
+                met.stale |= self.shapes.number_of(class) != Some(shape);
                 let bytes = reader.sized()?;
-                if class != self.known.string && class != self.known.byte_array {
+                if !self.has_layout(class, Layout::Bytes) {
                     return Err(DecodeError::Damaged("bytes for a shape that has none").into());
                 }
                 self.check_raw(class, bytes)?;
-                let flags = if class == self.known.string && bytes.is_ascii() { heap::ASCII } else { 0 };
+                let is_text = self.inherits(class, self.known.string);
+                let flags = if is_text && bytes.is_ascii() { heap::ASCII } else { 0 };
                 let object = self.allocate_bytes(class, bytes.len(), flags)?;
                 self.heap.init_bytes(object).copy_from_slice(bytes);
-                self.meet(number, object, met, old_base, first == tag::RAW_IMMUTABLE)?;
+                self.meet(number, object, met, owner, first == tag::RAW_IMMUTABLE)?;
                 Ok(object)
             }
             _ => Err(DecodeError::Damaged("an unknown kind of value").into()),
         }
     }
 
-    /// Whether objects of `class` are made of slots alone, so that the VM trusts nothing else of them.
-    fn holds_slots(&self, class: ClassId) -> bool {
-        let known = &self.known;
-        let others = [known.string, known.array, known.byte_array, known.large_integer, known.float, known.block];
-        self.class(class).kind == ClassKind::Object && !others.contains(&class) && !self.is_bound_to_the_run(class)
+    /// Whether objects of `class` are made of `layout` alone, so that the VM trusts nothing else of them.
+    fn has_layout(&self, class: ClassId, layout: Layout) -> bool {
+        let others = [self.known.large_integer, self.known.float];
+        let class_of = self.class(class);
+        class_of.kind == ClassKind::Object
+            && class_of.layout == layout
+            && !others.contains(&class)
+            && !self.is_bound_to_the_run(class)
     }
 
     /// Notes an object that was just made; answers where it lies among the handles.
@@ -885,7 +926,7 @@ impl Vm {
         number: u32,
         object: Value,
         met: &mut Met,
-        old_base: Option<u32>,
+        owner: Option<usize>,
         immutable: bool,
     ) -> Result<usize, DecodeError> {
         let handle = self.run.handles.len();
@@ -893,11 +934,11 @@ impl Vm {
         if number == 0 || met.handles.insert(number, handle).is_some() {
             return Err(DecodeError::Damaged("two objects of one number"));
         }
-        if let Some(base) = old_base {
+        if let Some(owner) = owner {
             if number >= met.below {
                 return Err(DecodeError::Damaged("an object past its twin's counter"));
             }
-            let number = base.checked_add(number).ok_or(DecodeError::Damaged("an object past the last number"))?;
+            let number = self.run.turn.number_object(owner, number).ok_or(TOO_MANY)?;
             self.heap.set_number(object, number);
             self.heap.set_flags(object, heap::OLD);
         }

@@ -26,8 +26,17 @@ impl Vm {
     /// Checks the types, ranges and invariants of every twin that is new or changed.
     pub(crate) fn check_twins(&mut self, world: &mut Asked<'_>) -> End {
         let mut nth = 0;
+        // What was written to is looked at once, however many twins there are.
+        let (mut known, mut written_to) = (0, Vec::new());
         while nth < self.run.turn.twins.len() {
-            if self.is_changed(nth) {
+            written_to.resize(self.run.turn.twins.len(), false);
+            for object in self.heap.written_after(known) {
+                known += 1;
+                if let Some((twin, _)) = self.place_in_twin(object) {
+                    written_to[twin] = true;
+                }
+            }
+            if self.is_changed(nth, written_to[nth]) {
                 if let Err(fault) = self.check_slots(nth) {
                     return End::Failed(fault);
                 }
@@ -45,15 +54,15 @@ impl Vm {
         End::Done(Value::NIL)
     }
 
-    /// Whether the twin is new, or some object of it was written to.
-    fn is_changed(&self, nth: usize) -> bool {
+    /// Whether the twin is new, or some object of it was `written_to`.
+    fn is_changed(&self, nth: usize, written_to: bool) -> bool {
         let twin = &self.run.turn.twins[nth];
         if twin.removed {
             return false;
         }
         match twin.birth {
             Birth::Made | Birth::Carried => true,
-            Birth::Loaded => self.heap.written().any(|object| self.number_within(object, nth).is_some()),
+            Birth::Loaded => written_to,
         }
     }
 
@@ -75,8 +84,9 @@ impl Vm {
                 continue;
             }
             if let Some(wanted) = wanted {
-                if wanted == self.known.float && value.is_integer() {
-                    let number = value.integer_unchecked() as f64;
+                if wanted == self.known.float
+                    && let Some(number) = self.as_big_integer(value).and_then(|integer| integer.to_f64())
+                {
                     let float = match self.new_float(number) {
                         Ok(float) => float,
                         Err(stop) => return Err(self.fault_of_stop(stop)),
@@ -224,22 +234,27 @@ impl Vm {
     /// Writes out what became of each twin, and hands over the rest.
     pub(crate) fn write_effects(&mut self) -> Result<Effects, Fault> {
         let mut effects = std::mem::take(&mut self.run.turn.effects);
-        for nth in 0..self.run.turn.twins.len() {
+        // By twin: the old objects of it that were written to, each with its number within the twin and its index among
+        // all.
+        let mut written: Vec<Vec<(u32, Value, usize)>> = vec![Vec::new(); self.run.turn.twins.len()];
+        for (index, object) in self.heap.written_after(0).enumerate() {
+            if let Some((twin, number)) = self.place_in_twin(object) {
+                written[twin].push((number, object, index));
+            }
+        }
+        for (nth, mut objects) in written.into_iter().enumerate() {
             let twin = &self.run.turn.twins[nth];
             // Made again after it was removed: the later entry speaks for the path.
-            let superseded = self.run.turn.twins[nth + 1..].iter().any(|later| later.path == twin.path);
-            if superseded {
+            if self.run.turn.find(&twin.path) != Some(nth) {
                 continue;
             }
-            let replaces = self.run.turn.twins[..nth]
-                .iter()
-                .any(|earlier| earlier.path == twin.path && earlier.birth != Birth::Made);
             let change = if twin.removed {
-                if twin.birth == Birth::Made && !replaces { None } else { Some(TwinChange::Removed) }
-            } else if !self.is_changed(nth) {
+                if twin.birth == Birth::Made && !twin.replaces { None } else { Some(TwinChange::Removed) }
+            } else if !self.is_changed(nth, !objects.is_empty()) {
                 None
             } else {
-                Some(self.write_twin(nth)?)
+                objects.sort_by_key(|&(number, _, _)| number);
+                Some(self.write_twin(nth, &objects)?)
             };
             if let Some(change) = change {
                 effects.twins.push(TwinEffect { path: self.run.turn.twins[nth].path.to_string(), change });
@@ -259,7 +274,8 @@ impl Vm {
         Ok(effects)
     }
 
-    fn write_twin(&self, nth: usize) -> Result<TwinChange, Fault> {
+    /// `objects`: those of it that were written to, by their number.
+    fn write_twin(&self, nth: usize, objects: &[(u32, Value, usize)]) -> Result<TwinChange, Fault> {
         let twin = &self.run.turn.twins[nth];
         let mut numbering = Numbering::of_twin(nth, twin.counter);
         let refused = |error: EncodeError| self.not_storable_fault(&error, &format!("kept in {}", twin.path));
@@ -274,15 +290,8 @@ impl Vm {
                 Ok(TwinChange::Carried(image))
             }
             Birth::Loaded => {
-                let mut objects: Vec<(u32, Value, usize)> = self
-                    .heap
-                    .written()
-                    .enumerate()
-                    .filter_map(|(index, object)| Some((self.number_within(object, nth)?, object, index)))
-                    .collect();
-                objects.sort_by_key(|&(number, _, _)| number);
                 let mut delta = Vec::new();
-                self.encode_delta(twin.value, &objects, &mut numbering, &mut delta).map_err(refused)?;
+                self.encode_delta(twin.value, objects, &mut numbering, &mut delta).map_err(refused)?;
                 self.encode_image(twin.value, &mut numbering, &mut image).map_err(refused)?;
                 Ok(TwinChange::Delta { delta, image })
             }
@@ -291,12 +300,14 @@ impl Vm {
 
     /// The number of an object within the `nth` twin of the turn, if it belongs to that one.
     pub(crate) fn number_within(&self, object: Value, nth: usize) -> Option<u32> {
-        let number = self.heap.number(object);
-        if number == 0 || self.heap.is_permanent(object) {
-            return None;
-        }
-        let (twin, number) = self.run.turn.split(number)?;
+        let (twin, number) = self.place_in_twin(object)?;
         (twin == nth).then_some(number)
+    }
+
+    /// The twin of the turn that an old object belongs to, and its number within that.
+    fn place_in_twin(&self, object: Value) -> Option<(usize, u32)> {
+        // What is new or permanent has no number.
+        self.run.turn.split(self.heap.number(object))
     }
 
     // ---- faults ----
@@ -324,8 +335,39 @@ impl Vm {
     }
 
     pub(crate) fn not_storable_fault(&self, error: &EncodeError, what: &str) -> Fault {
-        let text = format!("an object of {} cannot be {what}: it is good for its own turn only", error.prototype);
-        self.plain_fault(ExceptionKind::NotStorable.name(), text)
+        match error {
+            EncodeError::NotStorable { prototype } => {
+                let text = format!("an object of {prototype} cannot be {what}: it is good for its own turn only");
+                self.plain_fault(ExceptionKind::NotStorable.name(), text)
+            }
+            EncodeError::TooLarge => self.too_large(),
+        }
+    }
+
+    /// The stop of a value that cannot be written: `text` says so of its prototype.
+    pub(crate) fn refuse_to_write(&mut self, error: EncodeError, text: impl FnOnce(&str) -> String) -> Stop {
+        match error {
+            EncodeError::NotStorable { prototype } => self.raise(ExceptionKind::NotStorable, text(&prototype)),
+            EncodeError::TooLarge => self.stop_too_large(),
+        }
+    }
+
+    /// The fault of a turn that leaves more than a record holds.
+    pub(crate) fn too_large(&self) -> Fault {
+        self.plain_fault("RecordTooLarge", "the turn leaves more than the 16 MiB that a record may have".to_owned())
+    }
+
+    fn stop_too_large(&mut self) -> Stop {
+        let text = self.too_large().text;
+        self.fault("RecordTooLarge", text)
+    }
+
+    /// Counts `bytes` that the turn is to leave.
+    ///
+    /// # Errors
+    /// The fault of a turn that leaves more than a record holds, which no handler sees.
+    pub(crate) fn leave(&mut self, bytes: usize) -> Result<(), Stop> {
+        if self.run.turn.leaves(bytes) { Ok(()) } else { Err(self.stop_too_large()) }
     }
 
     pub(crate) fn decode_fault(&self, error: &DecodeError) -> Fault {

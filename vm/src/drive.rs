@@ -11,7 +11,7 @@ use crate::fault::{ExceptionKind, Fault};
 use crate::interpret::{Exit, Flow};
 use crate::primitive::{Primitive, Stop, Window};
 use crate::symbol::{Symbol, argument_count};
-use crate::turn::Mode;
+use crate::turn::{Mode, first_segment};
 use crate::value::Value;
 use crate::vm::{Limits, Vm};
 use crate::world::{Answer, FarQuery, ProgramWorld, World};
@@ -195,7 +195,7 @@ impl Vm {
     /// Shows `text`: in a program at once, in a turn when it is committed. For primitives.
     ///
     /// # Errors
-    /// Not one: in a program the stop that lets the world print, whose answer is nil.
+    /// The fault of a turn that leaves too much. In a program the stop that lets the world print, whose answer is nil.
     pub fn print(&mut self, text: String) -> Result<Value, Stop> {
         match self.run.turn.mode {
             Mode::Program => {
@@ -203,6 +203,7 @@ impl Vm {
                 Err(Stop::Ask)
             }
             Mode::Turn => {
+                self.leave(text.len())?;
                 self.run.turn.effects.output.push_str(&text);
                 Ok(Value::NIL)
             }
@@ -273,7 +274,7 @@ impl Vm {
             (Question::Remove(path), world) => {
                 let Some(there) = self.bring(world, &path)? else { return Ok(None) };
                 if let Some(nth) = there {
-                    self.run.turn.twins[nth].removed = true;
+                    self.run.turn.remove(nth);
                 }
                 self.put_answer(Value::NIL);
                 Ok(Some(Flow::Go))
@@ -295,6 +296,8 @@ impl Vm {
             (Question::Query(query), Asked::Turn(world)) => {
                 let used = self.run.turn.answers_used;
                 let answer = match self.run.turn.answers.get(used) {
+                    // It asks somebody else than it did: then it is not the turn that it was.
+                    Some(answer) if answer.composite != first_segment(&query.path) => return Ok(None),
                     Some(answer) => answer.clone(),
                     None => match world.far_query(self, &query) {
                         Answer::Here(answer) => answer,
@@ -305,6 +308,9 @@ impl Vm {
                     self.run.turn.answers.push(answer.clone());
                 }
                 self.run.turn.answers_used += 1;
+                if !self.run.turn.leaves(answer.reply.as_ref().map_or(64, Vec::len)) {
+                    return Err(self.too_large());
+                }
                 self.take_reply(answer.reply).map(Some)
             }
             (Question::Turn { path, kind, selector, arguments }, Asked::Program(world)) => {
@@ -339,8 +345,14 @@ impl Vm {
                 Err(fault) => Ok(Some(self.raise_answer(fault))),
             },
             (Question::Now, Asked::Program(world)) => {
-                self.put_answer(Value::small(world.now_ns()));
-                Ok(Some(Flow::Go))
+                let now_ns = world.now_ns();
+                match self.new_integer(now_ns) {
+                    Ok(now) => {
+                        self.put_answer(now);
+                        Ok(Some(Flow::Go))
+                    }
+                    Err(stop) => Err(self.fault_of_stop(stop)),
+                }
             }
             (Question::Arguments, Asked::Program(world)) => {
                 let arguments = world.arguments().to_vec();

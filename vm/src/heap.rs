@@ -39,12 +39,14 @@ pub const INDEXED: u64 = 1 << 1;
 pub const RAW: u64 = 1 << 2;
 /// Refuses writes.
 pub const IMMUTABLE: u64 = 1 << 3;
-/// Is older than the turn and not yet copied aside.
+/// Is older than the turn, and a write has to copy it aside first, or is refused in a query.
 pub const OLD: u64 = 1 << 4;
 /// Is text whose bytes are all below 128.
 pub const ASCII: u64 = 1 << 5;
 /// A block: its elements are the VM's business, and no primitive reads or writes them.
 pub const BLOCK: u64 = 1 << 6;
+/// Was copied aside in this turn: a query guards it again without copying it twice.
+const REMEMBERED: u64 = 1 << 7;
 /// Either reason for which a write takes the slow way.
 pub const GUARDED: u64 = IMMUTABLE | OLD;
 
@@ -99,6 +101,8 @@ pub struct Region {
     spare: Option<Space>,
     before: Vec<Before>,
     before_words: Vec<u64>,
+    /// Those of `before` that are not guarded now.
+    unguarded: Vec<Value>,
 }
 
 impl Region {
@@ -116,6 +120,7 @@ impl Region {
             spare: None,
             before: Vec::new(),
             before_words: Vec::new(),
+            unguarded: Vec::new(),
         }
     }
 
@@ -130,6 +135,7 @@ impl Region {
         self.limit = unsafe { self.cursor.add(self.space.words) };
         self.before.clear();
         self.before_words.clear();
+        self.unguarded.clear();
     }
 
     /// How many words of live objects it may hold.
@@ -555,7 +561,7 @@ impl Heap {
         // SAFETY: both have `words` words, and the copy is new.
         unsafe {
             std::ptr::copy_nonoverlapping(object.address(), copy, words);
-            *copy &= 0xffff_ffff & !(IMMUTABLE | OLD);
+            *copy &= 0xffff_ffff & !(IMMUTABLE | OLD | REMEMBERED);
         }
         Ok(Value::pointer(copy))
     }
@@ -564,19 +570,31 @@ impl Heap {
 
     /// Copies an old object aside before its first write in this turn.
     pub(crate) fn remember(&mut self, object: Value) {
-        debug_assert!(self.has_flags(object, OLD), "each old object is remembered once");
+        debug_assert!(self.has_flags(object, OLD), "what is not old needs no copy");
+        self.clear_flags(object, OLD);
+        self.region.unguarded.push(object);
+        if self.has_flags(object, REMEMBERED) {
+            return;
+        }
         let start = self.region.before_words.len();
         let words = self.object_words(object);
         // SAFETY: the object has that many words.
         let contents = unsafe { std::slice::from_raw_parts(object.address(), words) };
         self.region.before_words.extend_from_slice(contents);
         self.region.before.push(Before { object, start, words });
-        self.clear_flags(object, OLD);
+        self.set_flags(object, REMEMBERED);
     }
 
-    /// The old objects written to, in the order of their first write.
-    pub(crate) fn written(&self) -> impl Iterator<Item = Value> + '_ {
-        self.region.before.iter().map(|before| before.object)
+    /// Guards again what was written to since the last time: for a query, which may not.
+    pub(crate) fn guard_written(&mut self) {
+        while let Some(object) = self.region.unguarded.pop() {
+            self.set_flags(object, OLD);
+        }
+    }
+
+    /// The old objects written to, in the order of their first write, without the first `known` ones.
+    pub(crate) fn written_after(&self, known: usize) -> impl Iterator<Item = Value> + '_ {
+        self.region.before.get(known..).unwrap_or_default().iter().map(|before| before.object)
     }
 
     /// The indices at which the `nth` written object differs from what it was, slots or elements;
@@ -610,6 +628,7 @@ impl Heap {
         let start = self.region.space.start.as_ptr();
         let mut copier = Copier { from: &from, cursor: start, slot_counts: &self.slot_counts };
         roots(&mut |value| copier.forward(value));
+        self.region.unguarded.iter_mut().for_each(|object| copier.forward(object));
         for before in &mut self.region.before {
             copier.forward(&mut before.object);
             let words = &mut self.region.before_words[before.start..before.start + before.words];

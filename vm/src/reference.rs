@@ -25,6 +25,9 @@ pub const PATH_BYTES_MAX: usize = 512;
 /// How many bytes a segment has at most.
 pub const SEGMENT_BYTES_MAX: usize = 128;
 
+/// How many bytes a selector has at most that leaves its turn, or another name.
+pub const NAME_BYTES_MAX: usize = 1024;
+
 /// Whether `path` is one: segments of 1 to 128 bytes between slashes, at most 16 of them and 512 bytes.
 ///
 /// # Errors
@@ -162,13 +165,13 @@ impl Vm {
                 }
             },
             Mode::Turn => {
-                let arguments = self.encode_window(window)?;
+                let arguments = self.encode_window(window, selector)?;
                 let selector = self.symbols.name(selector).to_owned();
                 self.run.question = Some(Question::Query(FarQuery { path, kind, selector, arguments }));
                 Err(Stop::Ask)
             }
             Mode::Program => {
-                let arguments = self.encode_window(window)?;
+                let arguments = self.encode_window(window, selector)?;
                 let selector = self.symbols.name(selector).to_owned();
                 self.run.question = Some(Question::Turn { path, kind, selector, arguments });
                 Err(Stop::Ask)
@@ -185,7 +188,7 @@ impl Vm {
                 format!("`!` sends to a twin, but this receiver is of {name}: send to it without `!`"),
             ));
         };
-        let arguments = self.encode_window(window)?;
+        let arguments = self.encode_window(window, selector)?;
         let selector = self.symbols.name(selector).to_owned();
         self.send_far_message(path, selector, arguments)
     }
@@ -206,6 +209,7 @@ impl Vm {
                 Err(Stop::Ask)
             }
             Mode::Turn => {
+                self.leave(path.len() + selector.len() + arguments.len())?;
                 let sender = self.path_of(self.run.turn.current).unwrap_or_default().to_owned();
                 let Some(promise) = self.run.turn.queue(sender, path, selector, arguments) else {
                     return Err(self.raise(ExceptionKind::Error, "a turn has at most 65,536 far sends"));
@@ -215,19 +219,24 @@ impl Vm {
         }
     }
 
-    /// The arguments in the window, as bytes.
-    fn encode_window(&mut self, window: Window) -> Result<Vec<u8>, Stop> {
+    /// The arguments in the window, as bytes, of a message that leaves the composite.
+    fn encode_window(&mut self, window: Window, selector: Symbol) -> Result<Vec<u8>, Stop> {
+        let name = self.symbols.name(selector);
+        let reserved = name.starts_with('<') && name.contains(char::is_alphabetic);
+        if reserved || name.len() > NAME_BYTES_MAX {
+            let text = match reserved {
+                true => format!("`{name}` is a message of the system's own"),
+                false => format!("a selector has at most {NAME_BYTES_MAX} bytes"),
+            };
+            return Err(self.raise(ExceptionKind::ArgumentError, text));
+        }
         let values: Vec<Value> = (0..window.argument_count).map(|index| window.argument(self, index)).collect();
         let mut bytes = Vec::new();
         match self.encode_arguments(&values, &mut bytes) {
             Ok(()) => Ok(bytes),
-            Err(error) => Err(self.raise(
-                ExceptionKind::NotStorable,
-                format!(
-                    "an object of {} cannot go to another composite: it is good for its own turn only",
-                    error.prototype
-                ),
-            )),
+            Err(error) => Err(self.refuse_to_write(error, |prototype| {
+                format!("an object of {prototype} cannot go to another composite: it is good for its own turn only")
+            })),
         }
     }
 
@@ -245,14 +254,10 @@ impl Vm {
             return Ok(value);
         }
         let mut bytes = Vec::new();
-        if let Err(error) = self.encode_message(value, &mut bytes) {
-            return Err(self.raise(
-                ExceptionKind::NotStorable,
-                format!(
-                    "an object of {} cannot go to another twin inside a collection: pass it by itself",
-                    error.prototype
-                ),
-            ));
+        if let Err(error) = self.encode_message(value, false, &mut bytes) {
+            return Err(self.refuse_to_write(error, |prototype| {
+                format!("an object of {prototype} cannot go to another twin inside a collection: pass it by itself")
+            }));
         }
         // What was just written can be read, unless there is no room.
         self.decode_message(&bytes).map_err(|error| self.fault("OutOfMemory", error.to_string()))

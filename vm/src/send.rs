@@ -377,18 +377,12 @@ impl Vm {
     /// Inside a query, what this turn has already written is guarded again.
     pub(crate) fn enter_query(&mut self) {
         self.run.turn.query = true;
-        let written: Vec<Value> = self.heap.written().collect();
-        for object in written {
-            self.heap.set_flags(object, crate::heap::OLD);
-        }
+        self.heap.guard_written();
     }
 
     pub(crate) fn leave_query(&mut self) {
+        // What is guarded still is written to in the slow way once more, and not copied aside again.
         self.run.turn.query = false;
-        let written: Vec<Value> = self.heap.written().collect();
-        for object in written {
-            self.heap.clear_flags(object, crate::heap::OLD);
-        }
     }
 
     /// Opens a window for `code` and publishes its start.

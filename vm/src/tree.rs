@@ -7,7 +7,7 @@
 use num_bigint::BigInt;
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_integer, put_number, tag};
-use crate::shape::Shapes;
+use crate::shape::{Shape, Shapes};
 use crate::value::{INTEGER_MAX, INTEGER_MIN};
 
 /// How deep a tree goes at most.
@@ -171,6 +171,16 @@ impl Tree {
                 put_object(out, tag::RAW, shapes, "ByteArray", next)?;
                 put_bytes(out, bytes);
             }
+            // Of objects only this one, which is a number.
+            Tree::Object { prototype, slots } if prototype == "ScaledDecimal" => {
+                let shape = put_object(out, tag::OBJECT, shapes, prototype, next)?;
+                for name in &shape.slots {
+                    match slots.iter().find(|(slot, _)| slot == name) {
+                        Some((_, value)) => value.write_numbered(out, shapes, next)?,
+                        None => out.push(tag::NIL),
+                    }
+                }
+            }
             Tree::Promise(_) | Tree::Object { .. } | Tree::Again(_) | Tree::Deeper => {
                 return Err(
                     "only numbers, strings, symbols, booleans, nil, arrays and twins can be handed in".to_owned()
@@ -181,15 +191,24 @@ impl Tree {
     }
 }
 
-fn put_object(out: &mut Vec<u8>, kind: u8, shapes: &Shapes, prototype: &str, next: &mut u32) -> Result<(), String> {
-    let shape = (0..shapes.len() as u32)
-        .find(|&number| shapes.get(number).is_some_and(|shape| shape.kernel && shape.prototype == prototype))
+fn put_object<'a>(
+    out: &mut Vec<u8>,
+    kind: u8,
+    shapes: &'a Shapes,
+    prototype: &str,
+    next: &mut u32,
+) -> Result<&'a Shape, String> {
+    // The newest: a store may have had others of an earlier kernel.
+    let (number, shape) = (0..shapes.len() as u32)
+        .rev()
+        .filter_map(|number| Some((number, shapes.get(number)?)))
+        .find(|(_, shape)| shape.kernel && shape.prototype == prototype)
         .ok_or_else(|| format!("the kernel has no {prototype}"))?;
     out.push(kind);
     put_number(out, u64::from(*next));
-    put_number(out, u64::from(shape));
+    put_number(out, u64::from(number));
     *next += 1;
-    Ok(())
+    Ok(shape)
 }
 
 fn ended(reader: &Reader<'_>) -> Result<(), DecodeError> {

@@ -6,8 +6,8 @@
 //! afterwards, so a turn that failed has nothing to undo.
 //!
 //! Twins of the composite are loaded when they are first sent something; until then they are only
-//! references. Each loaded twin has a range of numbers for its objects within the turn, so the
-//! header of an old object says which twin it belongs to.
+//! references. Each object of a loaded twin has a number within the turn, so the header of an old object
+//! says which twin it belongs to.
 //!
 //! After the message has been answered, every changed or new twin is checked: the types and ranges
 //! of its slots, then its invariants, which run as queries. Only then are the effects written out.
@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::class::{ClassId, Target};
 use crate::drive::{Asked, End};
-use crate::fault::Fault;
+use crate::fault::{ExceptionKind, Fault};
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
 use crate::value::Value;
@@ -106,6 +106,8 @@ pub struct TurnEnd {
     pub answers: Vec<FarAnswer>,
     /// Whether it took random numbers.
     pub used_random: bool,
+    /// How much fuel it used.
+    pub fuel_used: i64,
 }
 
 /// How a turn ended.
@@ -227,16 +229,10 @@ pub(crate) struct TwinInTurn {
     /// The next number for an object of it.
     pub counter: u32,
     pub removed: bool,
+    /// Whether it was made where this turn removed one that was at rest.
+    pub replaces: bool,
     /// What the slots of a carried twin held before, by name: for `oldSlot:`.
     pub old_slots: Vec<(Symbol, Value)>,
-}
-
-/// Numbers of objects within the turn: from `start` on they are the numbers from `first` on of one twin.
-#[derive(Clone, Copy)]
-struct Range {
-    start: u32,
-    twin: usize,
-    first: u32,
 }
 
 /// What a run reads and does beside computing.
@@ -255,8 +251,10 @@ pub struct TurnState {
     pub(crate) due_ns: Option<i64>,
     pub(crate) twins: Vec<TwinInTurn>,
     by_path: FxHashMap<Box<str>, usize>,
-    ranges: Vec<Range>,
-    next_number: u32,
+    /// By the number that an object's header has, less one: the twin it belongs to, and its number within that.
+    numbers: Vec<(u32, u32)>,
+    /// How many bytes the turn leaves so far, about.
+    left_bytes: usize,
     /// What far queries were answered, in the order of asking: before, and now.
     pub(crate) answers: Vec<FarAnswer>,
     pub(crate) answers_used: usize,
@@ -277,8 +275,8 @@ impl TurnState {
             due_ns: None,
             twins: Vec::new(),
             by_path: FxHashMap::default(),
-            ranges: Vec::new(),
-            next_number: 1,
+            numbers: Vec::new(),
+            left_bytes: 0,
             answers: Vec::new(),
             answers_used: 0,
             effects: Effects::default(),
@@ -295,8 +293,8 @@ impl TurnState {
         self.due_ns = None;
         self.twins.clear();
         self.by_path.clear();
-        self.ranges.clear();
-        self.next_number = 1;
+        self.numbers.clear();
+        self.left_bytes = 0;
         self.answers.clear();
         self.answers_used = 0;
         self.effects = Effects::default();
@@ -321,30 +319,44 @@ impl TurnState {
 
     fn add(&mut self, path: &str, value: Value, birth: Birth, counter: u32) -> usize {
         let nth = self.twins.len();
-        self.by_path.insert(path.into(), nth);
-        self.twins.push(TwinInTurn { path: path.into(), value, birth, counter, removed: false, old_slots: Vec::new() });
+        let earlier = self.by_path.insert(path.into(), nth).map(|earlier| &self.twins[earlier]);
+        let replaces = earlier.is_some_and(|earlier| earlier.birth != Birth::Made || earlier.replaces);
+        self.twins.push(TwinInTurn {
+            path: path.into(),
+            value,
+            birth,
+            counter,
+            removed: false,
+            replaces,
+            old_slots: Vec::new(),
+        });
         nth
     }
 
-    /// Reserves the numbers below `counter` for the objects of the `nth` twin; answers where they start.
-    pub(crate) fn open_range(&mut self, nth: usize, counter: u32) -> Option<u32> {
-        let start = self.next_number;
-        self.next_number = start.checked_add(counter)?;
-        self.ranges.push(Range { start, twin: nth, first: 0 });
-        Some(start)
+    /// The number that the header of an object gets which is object `number` of the `nth` twin; 0 of a twin is the
+    /// twin itself. Dense, whatever a long life has done to the twin's own numbers.
+    pub(crate) fn number_object(&mut self, nth: usize, number: u32) -> Option<u32> {
+        self.numbers.push((u32::try_from(nth).ok()?, number));
+        u32::try_from(self.numbers.len()).ok()
     }
 
     /// The number that an object's header has, as the twin it belongs to and the number within it.
     pub(crate) fn split(&self, number: u32) -> Option<(usize, u32)> {
-        let after = self.ranges.partition_point(|range| range.start <= number);
-        let range = self.ranges[after.checked_sub(1)?];
-        Some((range.twin, range.first + (number - range.start)))
+        let (twin, number) = *self.numbers.get((number as usize).checked_sub(1)?)?;
+        Some((twin as usize, number))
     }
 
     /// The twin at `path`, if the turn has met it; inside, `None` if it was removed.
     pub(crate) fn twin_at(&self, path: &str) -> Option<Option<Value>> {
         let twin = &self.twins[self.find(path)?];
         Some((!twin.removed).then_some(twin.value))
+    }
+
+    /// Notes that the `nth` twin is gone, and its timers with it.
+    pub(crate) fn remove(&mut self, nth: usize) {
+        let twin = &mut self.twins[nth];
+        twin.removed = true;
+        self.effects.timers.retain(|timer| *timer.path != *twin.path);
     }
 
     /// The next random number of the turn.
@@ -365,10 +377,19 @@ impl TurnState {
         Some(promise)
     }
 
+    /// Counts `bytes` that the turn is to leave; whether they fit a record.
+    pub(crate) fn leaves(&mut self, bytes: usize) -> bool {
+        self.left_bytes = self.left_bytes.saturating_add(bytes);
+        self.left_bytes <= LEFT_BYTES_MAX
+    }
+
     pub(crate) fn is_near(&self, path: &str) -> bool {
         first_segment(path) == self.composite
     }
 }
+
+/// How many bytes a turn may leave: what the record of it may have.
+pub(crate) const LEFT_BYTES_MAX: usize = 16 << 20;
 
 /// The name of a composite: the first segment of the paths of its twins.
 pub fn first_segment(path: &str) -> &str {
@@ -384,13 +405,15 @@ impl Vm {
         let resting = self.swap_run(run);
         self.clear_run(input.limits);
         let outcome = self.turn(&mut Asked::Turn(world), input);
-        let answers = std::mem::take(&mut self.run.turn.answers);
+        let mut answers = std::mem::take(&mut self.run.turn.answers);
+        answers.truncate(self.run.turn.answers_used);
         let used_random = self.run.turn.random_used;
+        let fuel_used = input.limits.fuel.saturating_sub(self.run.fuel.max(0));
         self.heap.clear_region();
         self.run.turn.reset(Mode::Turn);
         let run = self.swap_run(resting);
         self.spare_runs.push(run);
-        TurnEnd { outcome, answers, used_random }
+        TurnEnd { outcome, answers, used_random, fuel_used }
     }
 
     /// Makes the run in hand ready for a turn.
@@ -423,7 +446,7 @@ impl Vm {
             End::NotYet => return Outcome::Needs,
         };
         let mut reply = Vec::new();
-        if let Err(error) = self.encode_message(answer, &mut reply) {
+        if let Err(error) = self.encode_message(answer, true, &mut reply) {
             return Outcome::Failed(self.not_storable_fault(&error, "answered to another composite"));
         }
         if input.query {
@@ -456,6 +479,11 @@ impl Vm {
                     Err(error) => return End::Failed(self.decode_fault(&error)),
                 };
                 let arguments: Vec<Value> = self.run.handles.drain(self.run.handles.len() - count..).collect();
+                let wanted = crate::symbol::argument_count(selector);
+                if wanted != count {
+                    let text = format!("`{selector}` takes {wanted} arguments, but was given {count}");
+                    return End::Failed(self.plain_fault(ExceptionKind::ArgumentError.name(), text));
+                }
                 let selector = self.symbols.intern(selector);
                 self.deliver(world, nth, selector, &arguments, Sender { system: false, query: input.query })
             }
@@ -501,7 +529,7 @@ impl Vm {
         }
     }
 
-    /// Sends to a twin of the turn, from outside it, and runs to the answer.
+    /// Sends to a twin of the turn, from outside it, and runs to the answer. `private_ok`: in the system's own name.
     fn deliver(
         &mut self,
         world: &mut Asked<'_>,
@@ -545,8 +573,7 @@ impl Vm {
         };
         match loaded {
             Ok(loaded) => {
-                let now = self.shapes.number_of(self.class_of(loaded.twin));
-                let birth = if now == Some(loaded.shape) { Birth::Loaded } else { Birth::Carried };
+                let birth = if loaded.stale { Birth::Carried } else { Birth::Loaded };
                 let nth = self.run.turn.add(path, loaded.twin, birth, loaded.counter);
                 self.run.turn.twins[nth].old_slots = loaded.old_slots;
                 if self.needs_completing(loaded.twin, birth) && self.complete(world, nth, loaded.shape)?.is_none() {
@@ -578,11 +605,13 @@ impl Vm {
         let mut paths: Vec<String> = committed.into_iter().filter(|part| turn.find(part).is_none()).collect();
         for twin in turn.twins.iter().filter(|twin| below(&twin.path)) {
             let current = turn.find(&twin.path).is_some_and(|nth| !turn.twins[nth].removed);
-            if current && !paths.iter().any(|path| **path == *twin.path) {
+            if current {
                 paths.push(twin.path.to_string());
             }
         }
-        paths.sort();
+        paths.sort_unstable();
+        // A path that was removed and made again was met twice.
+        paths.dedup();
         paths
     }
 

@@ -228,6 +228,8 @@ pub struct Vm {
     /// Runs that are not in use; their memory is kept.
     #[allow(clippy::vec_box, reason = "a run is large, and passed on as it is")]
     pub(crate) spare_runs: Vec<Box<Run>>,
+    /// How many stretches of their own run inside each other, of all runs together.
+    pub(crate) nested: u32,
     /// What all linked codes take together, in words.
     pub(crate) linked_words: usize,
 }
@@ -370,6 +372,7 @@ impl Vm {
             limits: Limits::default(),
             shapes: Shapes::default(),
             spare_runs: Vec::new(),
+            nested: 0,
             linked_words: 0,
         }
     }

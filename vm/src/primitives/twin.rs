@@ -4,7 +4,7 @@ use crate::class::ClassKind;
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
-use crate::reference::check_path;
+use crate::reference::{NAME_BYTES_MAX, check_path};
 use crate::symbol::Symbol;
 use crate::turn::{ENSURE, Event, MAKE, Mode, TimerEffect};
 use crate::value::Value;
@@ -177,6 +177,16 @@ fn has_part(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn make_part(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     changes_nothing(vm, "makes a part")?;
     turn_only(vm)?;
+    let maker = twin(vm, window)?;
+    let maker_path = vm.path_of(maker).unwrap_or_default().to_owned();
+    if vm.run.turn.twin_at(&maker_path) != Some(Some(maker)) {
+        return Err(vm.raise(ExceptionKind::NoSuchTwin, format!("the twin at {maker_path} was removed")));
+    }
+    let name = text(vm, window, 0, "the name of a part")?;
+    if name.contains('/') {
+        let text = format!("{name} is more than one segment: each part is made by the twin above it");
+        return Err(vm.raise(ExceptionKind::PathError, text));
+    }
     let path = part_path(vm, window)?;
     let prototype = window.argument(vm, 1);
     let class = vm
@@ -231,7 +241,7 @@ fn end(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     }
     match vm.run.turn.find(&path) {
         Some(nth) => {
-            vm.run.turn.twins[nth].removed = true;
+            vm.run.turn.remove(nth);
             Ok(Value::NIL)
         }
         None => {
@@ -258,11 +268,17 @@ fn emit(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         named && event.matches(':').count() == values.len()
     });
     let selector = declared.map_or(selector.clone(), str::to_owned);
+    if selector.is_empty() || selector.len() > NAME_BYTES_MAX {
+        let text = format!("the name of an event has 1 to {NAME_BYTES_MAX} bytes, but this one has {}", selector.len());
+        return Err(vm.raise(ExceptionKind::ArgumentError, text));
+    }
     let mut arguments = Vec::new();
     if let Err(error) = vm.encode_arguments(&values, &mut arguments) {
-        let text = format!("an object of {} cannot be in an event: it is good for its own turn only", error.prototype);
-        return Err(vm.raise(ExceptionKind::NotStorable, text));
+        return Err(vm.refuse_to_write(error, |prototype| {
+            format!("an object of {prototype} cannot be in an event: it is good for its own turn only")
+        }));
     }
+    vm.leave(path.len() + selector.len() + arguments.len())?;
     vm.run.turn.effects.events.push(Event { path, selector, arguments });
     Ok(window.receiver(vm))
 }
@@ -351,8 +367,15 @@ fn set_timer_again(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn set_timer(vm: &mut Vm, window: Window, due_ns: i64) -> Result<Value, Stop> {
     changes_nothing(vm, "sets a timer")?;
     turn_only(vm)?;
-    let path = twin_path(vm, window)?;
+    timer(vm, window)?;
+    let twin = twin(vm, window)?;
+    let path = vm.path_of(twin).unwrap_or_default().to_owned();
     let name = text(vm, window, 0, "the name of a timer")?;
+    if vm.run.turn.twin_at(&path) != Some(Some(twin)) {
+        // Removed while its method still runs.
+        return Ok(Value::NIL);
+    }
+    vm.leave(path.len() + name.len())?;
     vm.run.turn.effects.timers.push(TimerEffect { path, name, due_ns: Some(due_ns) });
     Ok(Value::NIL)
 }
@@ -445,7 +468,7 @@ fn wait(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 fn now(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
     match vm.run.turn.mode {
-        Mode::Turn => Ok(Value::small(vm.run.turn.now_ns)),
+        Mode::Turn => vm.new_integer(vm.run.turn.now_ns),
         Mode::Program => {
             vm.run.question = Some(Question::Now);
             Err(Stop::Ask)
