@@ -36,8 +36,9 @@ test: setup ## all tests
 demo: build ## examples/plant, killed and reopened on the way; DATA=readings.csv watches a real machine
 	@eval "$$(tools/env.sh)" && TWINTALK="$$CARGO_TARGET_DIR/release/twintalk" bash examples/plant/demo.sh "$(DATA)"
 
-bench: setup ## the figures of benches/results.md, on this machine
-	@$(cargo) run --release --package twintalk-benches
+bench: setup ## the figures of benches/results.md, on this machine; WRITE=1 puts them there
+	@$(cargo) build --release --package twintalk-cli --package twintalk-benches
+	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" $(if $(WRITE),--write)
 
 fuzz: setup ## each fuzz target for TIME=60 seconds
 	@tools/fuzz.sh $(TIME)

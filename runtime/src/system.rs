@@ -499,6 +499,14 @@ impl System {
         (&mut self.core, &mut self.vm)
     }
 
+    /// Whether there is a twin at `path`; it is in memory afterwards. Cost: one point read where it was not.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn exists(&mut self, path: &str) -> Result<bool, StoreError> {
+        self.core.exists(path)
+    }
+
     /// How many twins are in memory, and how many bytes they take, the index left out.
     pub fn residents(&self) -> (usize, usize) {
         (self.core.residents.len(), self.core.residents.bytes())
