@@ -13,6 +13,7 @@ mod partition;
 mod program;
 mod replay;
 mod resident;
+mod slab;
 mod system;
 pub mod time;
 mod timers;

@@ -1,8 +1,8 @@
 //! Twins in memory, in their compact form.
 //!
 //! An idle twin is one run of bytes: where it stands in the log, its life, its path, and its state as the VM
-//! writes it. The table over them holds nothing but where each lies; the path is read from the
-//! bytes. A path that was removed stays known, so that its next life gets the next number.
+//! writes it. The runs lie in a [`Slab`], the table over them holds nothing but their handles, and the path is read
+//! from the bytes. A path that was removed stays known, so that its next life gets the next number.
 //!
 //! The root of a composite carries what belongs to all of it: the number of its last turn.
 //!
@@ -13,6 +13,8 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use twintalk_store::Position;
+
+use crate::slab::{Handle, Slab};
 
 /// What is known of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,103 +38,124 @@ pub(crate) struct View<'a> {
 const DIRTY: u8 = 1;
 const EXISTS: u8 = 2;
 
-/// One path, in one allocation.
-struct Resident(Box<[u8]>);
+/// Writes what is known of a path as one run of bytes.
+fn write(view: &View<'_>, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    bytes.push(if view.dirty { DIRTY } else { 0 } | if view.exists { EXISTS } else { 0 });
+    put_number(bytes, view.path.len() as u64);
+    bytes.extend_from_slice(view.path.as_bytes());
+    put_number(bytes, view.last.block);
+    put_number(bytes, u64::from(view.last.index));
+    put_number(bytes, view.life);
+    put_number(bytes, view.turn);
+    bytes.extend_from_slice(view.image);
+}
 
-impl Resident {
-    fn new(view: &View<'_>) -> Resident {
-        let mut bytes = Vec::with_capacity(view.path.len() + view.image.len() + 16);
-        bytes.push(if view.dirty { DIRTY } else { 0 } | if view.exists { EXISTS } else { 0 });
-        put_number(&mut bytes, view.path.len() as u64);
-        bytes.extend_from_slice(view.path.as_bytes());
-        put_number(&mut bytes, view.last.block);
-        put_number(&mut bytes, u64::from(view.last.index));
-        put_number(&mut bytes, view.life);
-        put_number(&mut bytes, view.turn);
-        bytes.extend_from_slice(view.image);
-        Resident(bytes.into_boxed_slice())
-    }
+/// The bytes of the path in a run, and what comes after them.
+fn split_path(run: &[u8]) -> (&[u8], &[u8]) {
+    let mut rest = &run[1..];
+    let length = get_number(&mut rest).expect("written by `write`") as usize;
+    rest.split_at(length)
+}
 
-    fn path(&self) -> &str {
-        let mut rest = &self.0[1..];
-        let length = get_number(&mut rest).expect("written by `new`") as usize;
-        std::str::from_utf8(&rest[..length]).expect("written from a path")
-    }
-
-    fn view(&self) -> View<'_> {
-        let flags = self.0[0];
-        let mut rest = &self.0[1..];
-        let mut number = || get_number(&mut rest).expect("written by `new`");
-        let length = number() as usize;
-        let (path, mut rest) = rest.split_at(length);
-        let mut number = || get_number(&mut rest).expect("written by `new`");
-        let last = Position { block: number(), index: number() as u32 };
-        let (life, turn) = (number(), number());
-        View {
-            path: std::str::from_utf8(path).expect("written from a path"),
-            dirty: flags & DIRTY != 0,
-            exists: flags & EXISTS != 0,
-            life,
-            last,
-            turn,
-            image: rest,
-        }
+/// What a run says.
+fn read(run: &[u8]) -> View<'_> {
+    let (path, mut rest) = split_path(run);
+    let mut number = || get_number(&mut rest).expect("written by `write`");
+    let last = Position { block: number(), index: number() as u32 };
+    let (life, turn) = (number(), number());
+    View {
+        path: std::str::from_utf8(path).expect("written from a path"),
+        dirty: run[0] & DIRTY != 0,
+        exists: run[0] & EXISTS != 0,
+        life,
+        last,
+        turn,
+        image: rest,
     }
 }
 
 /// Every path that is in memory.
 #[derive(Default)]
 pub(crate) struct Residents {
-    table: HashTable<Resident>,
+    table: HashTable<Handle>,
+    slab: Slab,
     dirty: usize,
     bytes: usize,
+    scratch: Vec<u8>,
 }
 
-fn hash(path: &str) -> u64 {
+fn hash(path: &[u8]) -> u64 {
     BuildHasherDefault::<FxHasher>::default().hash_one(path)
 }
 
 impl Residents {
+    fn find(&self, path: &str) -> Option<Handle> {
+        let path = path.as_bytes();
+        self.table.find(hash(path), |handle| split_path(self.slab.get(*handle)).0 == path).copied()
+    }
+
     /// What memory knows of `path`.
     pub fn get(&self, path: &str) -> Option<View<'_>> {
-        self.table.find(hash(path), |resident| resident.path() == path).map(Resident::view)
+        self.find(path).map(|handle| read(self.slab.get(handle)))
     }
 
     /// Puts what is known of a path.
     pub fn put(&mut self, view: &View<'_>) {
-        let resident = Resident::new(view);
-        self.bytes += resident.0.len();
-        self.dirty += usize::from(view.dirty);
-        match self.table.entry(hash(view.path), |old| old.path() == view.path, |old| hash(old.path())) {
-            hashbrown::hash_table::Entry::Occupied(mut old) => {
-                let old = std::mem::replace(old.get_mut(), resident);
-                self.bytes -= old.0.len();
-                self.dirty -= usize::from(old.0[0] & DIRTY != 0);
+        let mut run = std::mem::take(&mut self.scratch);
+        write(view, &mut run);
+        self.put_run(view.path, &run);
+        self.scratch = run;
+    }
+
+    fn put_run(&mut self, path: &str, run: &[u8]) {
+        self.bytes += run.len();
+        self.dirty += usize::from(run[0] & DIRTY != 0);
+        let hash_of_path = hash(path.as_bytes());
+        let slab = &self.slab;
+        let entry = self.table.entry(
+            hash_of_path,
+            |handle| split_path(slab.get(*handle)).0 == path.as_bytes(),
+            |handle| hash(split_path(slab.get(*handle)).0),
+        );
+        match entry {
+            hashbrown::hash_table::Entry::Occupied(mut place) => {
+                let handle = *place.get();
+                let old = self.slab.get(handle);
+                self.bytes -= old.len();
+                self.dirty -= usize::from(old[0] & DIRTY != 0);
+                if !self.slab.replace(handle, run) {
+                    self.slab.remove(handle);
+                    *place.get_mut() = self.slab.insert(run);
+                }
             }
-            hashbrown::hash_table::Entry::Vacant(vacant) => {
-                vacant.insert(resident);
+            hashbrown::hash_table::Entry::Vacant(place) => {
+                place.insert(self.slab.insert(run));
             }
         }
     }
 
     /// Moves a path that is in memory on to a later record or turn; answers whether it is in memory.
     pub fn advance(&mut self, path: &str, last: Option<Position>, turn: Option<u64>) -> bool {
-        let Some(resident) = self.table.find_mut(hash(path), |resident| resident.path() == path) else { return false };
-        let old = resident.view();
+        let Some(handle) = self.find(path) else { return false };
+        let old = read(self.slab.get(handle));
         let was_dirty = old.dirty;
         let new = View { dirty: true, last: last.unwrap_or(old.last), turn: turn.unwrap_or(old.turn), ..old };
-        let start = 1 + number_bytes(old.path.len() as u64) + old.path.len();
-        let (old_bytes, new_bytes) = (place_bytes(&old), place_bytes(&new));
-        if old_bytes == new_bytes {
-            // Most often the numbers take as many bytes as before, so nothing is copied.
-            let mut place = [0; PLACE_BYTES_MAX];
-            put_place(&new, &mut place);
-            resident.0[start..start + new_bytes].copy_from_slice(&place[..new_bytes]);
-            resident.0[0] |= DIRTY;
-        } else {
-            self.bytes = self.bytes - old_bytes + new_bytes;
-            *resident = Resident::new(&new);
+        let start = 1 + number_bytes(path.len() as u64) + path.len();
+        let new_bytes = place_bytes(&new);
+        if place_bytes(&old) != new_bytes {
+            let mut run = std::mem::take(&mut self.scratch);
+            write(&new, &mut run);
+            self.put_run(path, &run);
+            self.scratch = run;
+            return true;
         }
+        // Most often the numbers take as many bytes as before, so nothing is copied.
+        let mut place = [0; PLACE_BYTES_MAX];
+        put_place(&new, &mut place);
+        let run = self.slab.get_mut(handle);
+        run[start..start + new_bytes].copy_from_slice(&place[..new_bytes]);
+        run[0] |= DIRTY;
         self.dirty += usize::from(!was_dirty);
         true
     }
@@ -140,23 +163,38 @@ impl Residents {
     /// Calls `visit` with each path whose row is behind.
     pub fn for_each_dirty(&self, mut visit: impl FnMut(View<'_>)) {
         if self.dirty > 0 {
-            self.table.iter().filter(|resident| resident.0[0] & DIRTY != 0).for_each(|resident| visit(resident.view()));
+            let runs = self.table.iter().map(|handle| self.slab.get(*handle));
+            runs.filter(|run| run[0] & DIRTY != 0).for_each(|run| visit(read(run)));
         }
     }
 
     /// All rows have been written.
     pub fn all_clean(&mut self) {
         if self.dirty > 0 {
-            self.table.iter_mut().for_each(|resident| resident.0[0] &= !DIRTY);
+            let slab = &mut self.slab;
+            self.table.iter().for_each(|handle| slab.get_mut(*handle)[0] &= !DIRTY);
             self.dirty = 0;
         }
     }
 
     /// Forgets everything that its row knows too.
     pub fn drop_clean(&mut self) {
-        self.table.retain(|resident| resident.0[0] & DIRTY != 0);
-        self.bytes = self.table.iter().map(|resident| resident.0.len()).sum();
-        self.table.shrink_to_fit(|resident| hash(resident.path()));
+        if self.dirty == 0 {
+            *self = Residents::default();
+            return;
+        }
+        let (slab, bytes) = (&mut self.slab, &mut self.bytes);
+        self.table.retain(|handle| {
+            let run = slab.get(*handle);
+            let stays = run[0] & DIRTY != 0;
+            if !stays {
+                *bytes -= run.len();
+                slab.remove(*handle);
+            }
+            stays
+        });
+        let slab = &self.slab;
+        self.table.shrink_to_fit(|handle| hash(split_path(slab.get(*handle)).0));
     }
 
     /// How many paths' rows are behind.
@@ -176,7 +214,7 @@ impl Residents {
 
     /// Every path in memory.
     pub fn iter(&self) -> impl Iterator<Item = View<'_>> {
-        self.table.iter().map(Resident::view)
+        self.table.iter().map(|handle| read(self.slab.get(*handle)))
     }
 }
 
@@ -194,7 +232,7 @@ fn place_bytes(view: &View<'_>) -> usize {
         + number_bytes(view.turn)
 }
 
-/// Writes the numbers between path and image as [`Resident::new`] does.
+/// Writes the numbers between path and image as [`write`] does.
 fn put_place(view: &View<'_>, out: &mut [u8]) {
     let mut at = 0;
     for mut number in [view.last.block, u64::from(view.last.index), view.life, view.turn] {
