@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:-60}
 eval "$(tools/env.sh)"
+[ -d fuzz/corpus ] || fuzz/seed.sh
 export CARGO_TARGET_DIR="$CARGO_TARGET_DIR/fuzz"
 command -v cargo-fuzz > /dev/null || cargo install cargo-fuzz --locked
 if rustup toolchain list 2> /dev/null | grep -q '^nightly'; then
