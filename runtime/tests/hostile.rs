@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Seen, check, program};
+use common::{Seen, check_moving, program};
 use twintalk_runtime::{ClockKind, Datum, Durability, FeedMessage, Limits, Moment, OpenOptions, System};
 
 fn open(text: &str) -> System {
@@ -26,7 +26,7 @@ fn assert_verified(system: &mut System) {
 
 #[test]
 fn a_twin_made_again_in_the_turn_that_removes_it_is_a_new_life_without_the_old_timers() {
-    check(
+    check_moving(
         "twin Bell = ( timer ring every: 1 seconds = ( Transcript showLine: 'ring' ) )
          twin Quiet = ( | n <- 0. | bump = ( ^n := n + 1 ) )
          twin House = (
@@ -57,13 +57,13 @@ fn lives_are_counted_also_within_one_turn() {
 
 #[test]
 fn a_twin_that_removes_itself_in_its_timer_leaves_no_timer() {
-    check(
+    check_moving(
         "twin Fuse = ( timer burn every: 1 seconds = ( Transcript showLine: 'bang'. self remove ) )
          twin Other = ()
          Fuse new: 'f'. Clock advance: 5 seconds. Other new: 'f'. Clock advance: 5 seconds. 'end' displayNl.",
         "bang\nend\n",
     );
-    check(
+    check_moving(
         "twin Fuse = ( timer burn every: 1 seconds = ( Transcript showLine: 'bang' ) )
          twin House = ( flash = ( self part: 'f' of: Fuse. (self part: 'f') remove ) )
          House new: 'h'. (House at: 'h') flash. Clock advance: 5 seconds. 'end' displayNl.",
@@ -73,7 +73,7 @@ fn a_twin_that_removes_itself_in_its_timer_leaves_no_timer() {
 
 #[test]
 fn a_removed_twin_makes_no_parts() {
-    check(
+    check_moving(
         "twin P = ()
          twin H = ( odd = ( self remove. self part: 'p' of: P ) deep = ( self part: 'a/b' of: P ) )
          | h | h := H new: 'h'.
@@ -85,7 +85,7 @@ fn a_removed_twin_makes_no_parts() {
 
 #[test]
 fn what_is_private_stays_so_from_outside() {
-    check(
+    check_moving(
         "twin T = ( | n <- 0. | created = ( n := n + 1 ) private secret = ( ^'secret' ) query n2 = ( ^n ) )
          | t | t := T new: 't'.
          ([ t startUp ] on: Error do: [ :e | e class name ]) displayNl.
@@ -139,7 +139,7 @@ fn what_comes_from_outside_is_checked() {
 
 #[test]
 fn names_that_no_record_can_hold_are_faults() {
-    check(
+    check_moving(
         "twin T = (
             event1 = ( self emit: '' )
             event2 = ( self emit: (String new: 70000) )
@@ -157,7 +157,7 @@ fn names_that_no_record_can_hold_are_faults() {
 
 #[test]
 fn what_a_turn_leaves_is_limited_while_it_runs() {
-    check(
+    check_moving(
         "twin T = ( | s |
             print = ( | a | a := 'x'. 20 timesRepeat: [ a := a , a ]. [ true ] whileTrue: [ Transcript show: a ] )
             keep = ( | a | a := 'x'. 20 timesRepeat: [ a := a , a ]. s := Array new: 100000 withAll: a )
@@ -175,7 +175,7 @@ fn what_a_turn_leaves_is_limited_while_it_runs() {
 
 #[test]
 fn twins_that_load_each_other_do_not_nest_without_end() {
-    check(
+    check_moving(
         "twin Node = ( | next warm <transient> <- (next isNil ifTrue: [ 0 ] ifFalse: [ next depth ]). |
             next: n = ( next := n ) query depth = ( ^warm + 1 ) )
          twin Chain = ( make: count = ( | last |
@@ -206,7 +206,7 @@ fn far_queries_share_one_budget() {
 
 #[test]
 fn children_of_the_kernels_collections_can_be_kept() {
-    check(
+    check_moving(
         "object Row = Array ()
          object Name = String ()
          object Blob = ByteArray ()
@@ -222,7 +222,7 @@ fn children_of_the_kernels_collections_can_be_kept() {
 
 #[test]
 fn the_clock_does_not_wrap_around() {
-    check(
+    check_moving(
         "| before | before := Clock now.
          Clock advance: 36500 days. Clock advance: 36500 days.
          (Clock now > before) printNl.
@@ -233,7 +233,7 @@ fn the_clock_does_not_wrap_around() {
 
 #[test]
 fn a_promise_is_no_answer() {
-    check(
+    check_moving(
         "twin B = ( x = ( ^1 ) )
          twin A = ( leak = ( ^(B at: 'b') ! x ) inside = ( ^{(B at: 'b') ! x} ) )
          B new: 'b'. A new: 'a'.

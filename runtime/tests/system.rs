@@ -2,12 +2,12 @@
 
 mod common;
 
-use common::{Seen, check, program};
+use common::{Seen, check_moving, program};
 use twintalk_runtime::{Moment, OpenOptions, System};
 
 #[test]
 fn a_tank_fills_and_its_pump_is_a_part() {
-    check(
+    check_moving(
         "twin Pump = ( | rpm <- 0. | start = ( rpm := 1500. self parent inflow: 10 ) query flow = ( ^rpm * 2 ) )
          twin Tank = ( | level <Float> <- 0. log <- List new. |
            created = ( self part: 'pump' of: Pump )
@@ -31,7 +31,7 @@ fn a_tank_fills_and_its_pump_is_a_part() {
 
 #[test]
 fn composites_send_each_other_messages_and_queries() {
-    check(
+    check_moving(
         "twin Counter = ( | n <- 0. | add: k = ( n := n + k ) )
          twin Boss = ( | sum <- 0. |
             go = ( (Counter at: 'c') ! add: 3. (Counter at: 'c') ! add: 4. ^'sent' )
@@ -49,7 +49,7 @@ fn composites_send_each_other_messages_and_queries() {
 
 #[test]
 fn timers_fire_each_at_its_own_time() {
-    check(
+    check_moving(
         "twin Clocked = ( | ticks <- List new. |
             timer tick every: 10 seconds = ( ticks add: Clock now asNanoseconds \\\\ 100000000000 // 1000000000 ) )
          | t | t := Clocked new: 't'. Clock advance: 35 seconds. t ticks printNl.",

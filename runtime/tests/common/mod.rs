@@ -27,9 +27,10 @@ pub fn program(text: &str) -> Program {
     Program::new(compilation.image.expect("looked at above"))
 }
 
-pub fn run(text: &str, discipline: Discipline) -> String {
+pub fn run(text: &str, discipline: Discipline, stress: bool) -> String {
     let mut system = System::open(OpenOptions { program: Some(program(text)), discipline, ..OpenOptions::default() })
         .unwrap_or_else(|error| panic!("{error}"));
+    system.set_stress(stress);
     let mut seen = Seen::default();
     if let Err(error) = system.run_program(Vec::new(), None, &mut seen) {
         seen.text.push_str(&format!("!! {error}\n"));
@@ -41,6 +42,12 @@ pub fn run(text: &str, discipline: Discipline) -> String {
 
 pub fn check(text: &str, wanted: &str) {
     for discipline in [Discipline::Normal, Discipline::Replay, Discipline::Reload] {
-        assert_eq!(run(text, discipline), wanted, "{discipline:?}");
+        assert_eq!(run(text, discipline, false), wanted, "{discipline:?}");
     }
+}
+
+/// The same, and once more with every object moved at every allocation.
+pub fn check_moving(text: &str, wanted: &str) {
+    check(text, wanted);
+    assert_eq!(run(text, Discipline::Replay, true), wanted, "under stress");
 }
