@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+#[cfg(test)]
+mod crash;
 pub mod datum;
 pub mod json;
 pub mod kernel;

@@ -259,8 +259,7 @@ impl Core {
             if until.is_some_and(|ticket| self.replies.contains_key(&ticket)) {
                 return Ok(());
             }
-            let next = self.queue.pop_front().or_else(|| self.due_timer());
-            let Some(message) = next else { return Ok(()) };
+            let Some(message) = self.next_message() else { return Ok(()) };
             if self.discipline == Discipline::Reload {
                 self.checkpoint()?;
                 self.residents.drop_clean();
@@ -273,6 +272,11 @@ impl Core {
                 self.replay_met(vm)?;
             }
         }
+    }
+
+    /// What is to be handled next: a message that waits, or a timer that is due.
+    pub fn next_message(&mut self) -> Option<Message> {
+        self.queue.pop_front().or_else(|| self.due_timer())
     }
 
     /// The message of the first timer whose time has come. Its row goes with the record of its turn.

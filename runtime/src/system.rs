@@ -280,9 +280,16 @@ impl System {
     /// the last statement's value prints as.
     ///
     /// # Errors
-    /// The image does not link, its statements fault, or the store refuses.
+    /// The image does not link, or defines something although the store is one that stays; its statements fault, or the
+    /// store refuses.
     pub fn run_image(&mut self, image: &Image, output: &mut dyn Output) -> Result<String, SendError> {
         verify::verify(image).map_err(|error| SendError::Argument(error.to_string()))?;
+        let defines = !image.prototypes.is_empty() || !image.extensions.is_empty();
+        if defines && self.core.store.settings().durability != Durability::Memory {
+            let text = "a store has the definitions that it was opened with, since its log must say what they were: \
+                put these in a file, and open the store with that";
+            return Err(SendError::Argument(text.to_owned()));
+        }
         self.vm.add_image(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let shapes = self.vm.take_shapes();
         self.vm.adopt_shapes(shapes);

@@ -1,0 +1,107 @@
+//! Tests of what a crash leaves: a process that ends between any two messages, with a checkpoint or without.
+
+use std::path::Path;
+
+use twintalk_compiler::{NoSources, SourceText, compile};
+use twintalk_store::Durability;
+
+use crate::clock::ClockKind;
+use crate::partition::{Core, FaultReport, From};
+use crate::{Datum, OpenOptions, Output, Program, System, kernel};
+
+struct Nowhere;
+
+impl Output for Nowhere {
+    fn print(&mut self, _text: &str) {}
+    fn fault(&mut self, report: &FaultReport) {
+        panic!("{}", report.fault);
+    }
+}
+
+fn open(folder: &Path, text: &str) -> System {
+    let source = SourceText { name: "test.twin".to_owned(), text: text.to_owned() };
+    let compilation = compile(vec![source], &mut NoSources, &[kernel::image()]);
+    let options = OpenOptions {
+        folder: Some(folder.to_owned()),
+        durability: Some(Durability::Async),
+        program: Some(Program::new(compilation.image.expect("it compiles"))),
+        clock: Some(ClockKind::Driven),
+        ..OpenOptions::default()
+    };
+    System::open(options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+const TWINS: &str = "
+    twin Count = ( | n <- 0. seen <- List new. | up: k = ( n := n + 1. seen add: k ) query n2 = ( ^n ) query all = ( ^seen ) )
+    twin Sender = ( | t <- 0. |
+        timer tick every: 1 seconds = ( t := t + 1. (Count at: 'c') ! up: 100 + t )
+        go = ( 1 to: 3 do: [ :i | (Count at: 'c') ! up: i ]. (Sender at: 's') ! again )
+        again = ( (Count at: 'c') ! up: 4 ) )
+    Count ensure: 'c'. Sender ensure: 's'.";
+
+/// Handles one message, or a timer that is due.
+fn step(core: &mut Core, vm: &mut twintalk_vm::Vm) -> bool {
+    let Some(message) = core.next_message() else { return false };
+    core.handle(vm, message).expect("the store takes it");
+    true
+}
+
+#[test]
+fn wherever_it_crashes_each_far_send_is_handled_once_and_in_order() {
+    for crash_after in 1..12 {
+        for checkpoint in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut system = open(folder.path(), TWINS);
+            system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+            let (core, vm) = system.parts();
+            let start_ns = core.clock.now_ns();
+            core.ask("s", "go", &[0], From::Program);
+            let mut steps = 0;
+            // Every message is a turn, and two rounds of the timer.
+            while steps < crash_after {
+                if !step(core, vm) {
+                    if core.clock.now_ns() >= start_ns + 2_000_000_000 {
+                        break;
+                    }
+                    let now_ns = core.clock.now_ns();
+                    core.clock.drive_to(now_ns + 1_000_000_000);
+                    continue;
+                }
+                steps += 1;
+            }
+            core.commit().expect("written");
+            if checkpoint {
+                core.checkpoint().expect("written");
+            }
+            drop(system);
+            let mut system = open(folder.path(), TWINS);
+            let (core, vm) = system.parts();
+            core.pump(vm, None).expect("the store takes it");
+            while core.clock.now_ns() < start_ns + 2_000_000_000 {
+                let now_ns = core.clock.now_ns();
+                core.clock.drive_to(now_ns + 1_000_000_000);
+                core.pump(vm, None).expect("the store takes it");
+            }
+            core.commit().expect("written");
+            let all = system.send("c", "all", &[], &mut Nowhere).expect("handled");
+            let wanted = [1, 2, 3, 4, 101, 102].map(|k: i64| Datum::Int(k.into()));
+            assert_eq!(all, Datum::Array(wanted.into()), "after {crash_after}, checkpoint {checkpoint}");
+            let report = system.verify(&mut |_| {}).expect("readable");
+            assert_eq!(report.differences, Vec::<String>::new(), "after {crash_after}, checkpoint {checkpoint}");
+        }
+    }
+}
+
+#[test]
+fn an_opening_after_a_checkpoint_reads_nothing_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut system = open(folder.path(), TWINS);
+    system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+    system.send("s", "go", &[], &mut Nowhere).expect("handled");
+    system.close(&mut Nowhere).expect("closed");
+    let mut system = open(folder.path(), TWINS);
+    let end = system.end().expect("readable");
+    let (core, _) = system.parts();
+    assert_eq!(core.store.checkpoint(core.partition).expect("readable"), end);
+    assert_eq!(core.load_taken_self().expect("readable"), (end, 0));
+}
