@@ -41,7 +41,8 @@ const TWINS: &str = "
 
 /// Handles one message, or a timer that is due.
 fn step(core: &mut Core, vm: &mut twintalk_vm::Vm) -> bool {
-    let Some(message) = core.next_message() else { return false };
+    let now_ns = core.clock.now_ns();
+    let Some(message) = core.next_message(now_ns) else { return false };
     core.handle(vm, message).expect("the store takes it");
     true
 }

@@ -255,11 +255,13 @@ impl Core {
     /// Handles messages and timers that are due until the reply of `ticket` is there, or with none until nothing
     /// is left.
     pub fn pump(&mut self, vm: &mut Vm, until: Option<u64>) -> Result<(), StoreError> {
+        // Only what is due now: a timer that is due again as soon as it was handled would keep this going for ever.
+        let now_ns = self.clock.now_ns();
         loop {
             if until.is_some_and(|ticket| self.replies.contains_key(&ticket)) {
                 return Ok(());
             }
-            let Some(message) = self.next_message() else { return Ok(()) };
+            let Some(message) = self.next_message(now_ns) else { return Ok(()) };
             if self.discipline == Discipline::Reload {
                 self.checkpoint()?;
                 self.residents.drop_clean();
@@ -274,16 +276,16 @@ impl Core {
         }
     }
 
-    /// What is to be handled next: a message that waits, or a timer that is due.
-    pub fn next_message(&mut self) -> Option<Message> {
-        self.queue.pop_front().or_else(|| self.due_timer())
+    /// What is to be handled next: a message that waits, or a timer that is due at `now_ns`.
+    pub fn next_message(&mut self, now_ns: i64) -> Option<Message> {
+        self.queue.pop_front().or_else(|| self.due_timer(now_ns))
     }
 
     /// The message of the first timer whose time has come. Its row goes with the record of its turn.
-    fn due_timer(&mut self) -> Option<Message> {
+    fn due_timer(&mut self, now_ns: i64) -> Option<Message> {
         let (due_ns, id) = self.timers.first()?;
         let id = id.clone();
-        if due_ns > self.clock.now_ns() {
+        if due_ns > now_ns {
             return None;
         }
         self.timers.cancel(&id);

@@ -102,6 +102,8 @@ fn a_message_has_as_many_arguments_as_its_selector() {
     let mut system = open("twin T = ( put: a = ( ^a ) two: a with: b = ( ^b ) ) T new: 't'.");
     assert_eq!(run_in(&mut system), "");
     let mut seen = Seen::default();
+    let many = "a:".repeat(300);
+    assert!(system.send("t", &many, &vec![Datum::Nil; 300], &mut seen).is_err());
     for arguments in [vec![], vec![Datum::Nil; 2], vec![Datum::Nil; 300]] {
         let error = system.send("t", "put:", &arguments, &mut seen).expect_err("too few or too many");
         assert!(error.to_string().contains("argument"), "{error}");
@@ -330,4 +332,63 @@ fn far_sends_outstanding_at_a_crash_are_done_once() {
         assert_eq!(answer, Datum::Int(5.into()));
         assert_verified(&mut system);
     }
+}
+
+#[test]
+fn slots_of_the_kernel_that_a_program_overwrites_end_in_errors() {
+    check_moving(
+        "extend TwinReference = ( hack: p = ( path := p ) )
+         extend Promise = ( hack: n = ( number := n ) )
+         extend List = ( hack: a with: b = ( start := a. size := b ) hackArray: a = ( array := a ) )
+         extend Dictionary = ( hack: n = ( used := n ) )
+         extend Set = ( hack: n = ( used := n ) hackIndex: a = ( index := a ) )
+         twin T = ( | s | keep: x = ( s := x ) foo = ( ^1 ) query s2 = ( ^s ) )
+         | t try list |
+         t := T new: 't'.
+         try := [ :block | [ block value ] on: Error do: [ :e | e ] ].
+         {'-'. 'a//b'. ''. nil. 5. #x. 'x' , (String new: 700)} do: [ :path |
+           try value: [ (TwinReference new hack: path) foo ].
+           try value: [ (TwinReference new hack: path) ! foo ].
+           try value: [ t keep: (TwinReference new hack: path) ].
+           try value: [ (TwinReference new hack: path) printString ].
+           try value: [ (TwinReference new hack: path) == t ].
+           try value: [ (T at: 't') hack: path ] ].
+         try value: [ (Promise new hack: -1) wait ].
+         try value: [ (Promise new hack: 99) wait ].
+         {-1. 0. 5. 1000. (1 << 61) negated. nil. 'x'} do: [ :n |
+           {-1. 0. 5. 1000. (1 << 61) negated. nil. 'x'} do: [ :m |
+             list := List new. list add: 1; add: 2. list hack: n with: m.
+             try value: [ list at: 1 ]. try value: [ list add: 3 ]. try value: [ list first ]. try value: [ list removeFirst ].
+             try value: [ list removeLast ]. try value: [ list printString ]. try value: [ list do: [ :x | x ] ].
+             try value: [ list addFirst: 3 ]. try value: [ list asArray ]. try value: [ list at: 1 put: 3 ].
+             try value: [ t keep: list ] ].
+           list := List new. list add: 1. list hackArray: n. try value: [ list at: 1 ]. try value: [ list add: 1 ].
+           try value: [ t keep: list ].
+           list := Dictionary new. list at: 1 put: 2. list hack: n. try value: [ list at: 1 ]. try value: [ list at: 3 put: 4 ].
+           try value: [ list removeKey: 1 ]. try value: [ list keys ]. try value: [ t keep: list ].
+           list := Set new. list add: 1. list hack: n. try value: [ list includes: 1 ]. try value: [ list add: 4 ].
+           list := Set new. list add: 1. list hackIndex: {1}. try value: [ list add: 4 ]. try value: [ list includes: 4 ].
+           try value: [ list remove: 1 ]. try value: [ list asArray ]. try value: [ t keep: list ] ].
+         t keep: 3.
+         t s2 printNl.",
+        "3\n",
+    );
+}
+
+#[test]
+fn a_timer_that_is_always_due_lets_the_program_end() {
+    let text = "twin T = ( | n <- 0. | timer tick every: 0 seconds = ( n := n + 1 ) ) T new: 't'. 'end' displayNl.";
+    let options = OpenOptions { program: Some(program(text)), clock: Some(ClockKind::Wall), ..OpenOptions::default() };
+    let mut system = System::open(options).expect("in memory");
+    assert_eq!(run_in(&mut system), "end\n");
+    assert_verified(&mut system);
+}
+
+#[test]
+fn a_timer_past_all_time_is_not_set() {
+    check_moving(
+        "twin T = ( timer tick every: 50000 days = ( 'tick' displayNl ) )
+         T new: 't'. 3 timesRepeat: [ Clock advance: 40000 days ]. 'end' displayNl.",
+        "tick\nend\n",
+    );
 }

@@ -83,6 +83,10 @@ impl Vm {
         if class != self.known.reference && self.class(class).kind != ClassKind::Twin {
             return None;
         }
+        if class == self.known.reference && !self.heap.has_flags(value, heap::IMMUTABLE) {
+            // The VM made no reference of it: it names nothing, whatever a program has put there.
+            return None;
+        }
         let path = self.heap.slot(value, 0);
         (path.is_pointer() && self.heap.class_of_object(path) == self.known.string).then(|| self.heap.text(path))
     }

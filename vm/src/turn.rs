@@ -20,7 +20,7 @@ use crate::fault::{ExceptionKind, Fault};
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
 use crate::value::Value;
-use crate::vm::{Limits, Vm};
+use crate::vm::{ARGUMENTS_MAX, Limits, Vm};
 use crate::world::{Answer, FarAnswer, World};
 
 /// What a run is.
@@ -480,8 +480,10 @@ impl Vm {
                 };
                 let arguments: Vec<Value> = self.run.handles.drain(self.run.handles.len() - count..).collect();
                 let wanted = crate::symbol::argument_count(selector);
-                if wanted != count {
-                    let text = format!("`{selector}` takes {wanted} arguments, but was given {count}");
+                if wanted != count || count > ARGUMENTS_MAX {
+                    let short: String = selector.chars().take(80).collect();
+                    let text =
+                        format!("`{short}` takes {wanted} arguments, at most {ARGUMENTS_MAX}, but was given {count}");
                     return End::Failed(self.plain_fault(ExceptionKind::ArgumentError.name(), text));
                 }
                 let selector = self.symbols.intern(selector);

@@ -800,7 +800,7 @@ impl Vm {
 }
 
 /// How many arguments a send may have.
-const ARGUMENTS_MAX: usize = 250;
+pub(crate) const ARGUMENTS_MAX: usize = 250;
 /// How many lines of a trace are kept.
 const TRACE_LINES_MAX: usize = 32;
 

@@ -270,13 +270,16 @@ fn place_at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     Ok(Value::small(place as i64))
 }
 
-/// Puts an entry into the first row that is free for it.
-fn insert(vm: &mut Vm, index: Value, entry: Entry) {
+/// Puts an entry into the first row that is free for it. Answers whether there was one: a table has twice as many rows as
+/// entries, unless a program has overwritten its slots.
+fn insert(vm: &mut Vm, index: Value, entry: Entry) -> bool {
     let rows = vm.heap.length(index);
-    let free = rows_from(first_row(entry.hash, rows), rows)
+    let row = rows_from(first_row(entry.hash, rows), rows)
         .find(|&row| Entry::read(vm.heap.element(index, row)).is_none_or(|found| found.place == 0));
-    let row = free.expect("a table has twice as many rows as entries");
-    vm.heap.init_element(index, row, entry.write());
+    if let Some(row) = row {
+        vm.heap.init_element(index, row, entry.write());
+    }
+    row.is_some()
 }
 
 /// Appends a key, and room for its value where `STRIDE` is 2.
@@ -294,11 +297,17 @@ fn append_key<const STRIDE: usize>(vm: &mut Vm, window: Window, hash: u64) -> Re
     let state = if state.used < room { state } else { grow::<STRIDE>(vm, window, state, room)? };
     let Some((entries, index)) = state.arrays else { unreachable!("a table that has grown has arrays") };
     let place = state.used * STRIDE + 1;
+    if place + STRIDE - 1 > vm.heap.length(entries) {
+        // Its slots were overwritten.
+        return Err(vm.wrong_receiver("sets and dictionaries", state.object));
+    }
     vm.prepare_write(entries)?;
     vm.prepare_write(index)?;
     let key = window.argument(vm, 0);
     vm.heap.init_element(entries, place - 1, key);
-    insert(vm, index, Entry { hash, place });
+    if !insert(vm, index, Entry { hash, place }) {
+        return Err(vm.wrong_receiver("sets and dictionaries", state.object));
+    }
     vm.heap.init_slot(state.object, SIZE, Value::small(state.size as i64 + 1));
     let of_program = state.of_program || (vm.run.turn.mode == Mode::Program && quick_hash(vm, key).is_none());
     vm.heap.init_slot(state.object, USED, Table::used_slot(of_program, state.used + 1));
@@ -348,7 +357,6 @@ fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, room: us
         return Err(vm.no_room());
     }
     vm.spend(new_room / 8);
-    let size = state.size;
     vm.with_handles(|vm, first| {
         let new_entries = vm.allocate_indexed(vm.known.array, new_room * STRIDE)?;
         vm.run.handles.push(new_entries);
@@ -381,7 +389,6 @@ fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, room: us
         vm.heap.init_slot(object, INDEX, new_index);
         vm.heap.init_slot(object, SIZE, Value::small(count as i64));
         vm.heap.init_slot(object, USED, Table::used_slot(state.of_program, count));
-        debug_assert_eq!(count, size, "all that is not removed is kept");
         Ok(Table { object, arrays: Some((new_entries, new_index)), size: count, used: count, ..state })
     })
 }

@@ -375,6 +375,10 @@ fn set_timer(vm: &mut Vm, window: Window, due_ns: i64) -> Result<Value, Stop> {
         // Removed while its method still runs.
         return Ok(Value::NIL);
     }
+    if due_ns == i64::MAX {
+        // Past all time.
+        return Ok(Value::NIL);
+    }
     vm.leave(path.len() + name.len())?;
     vm.run.turn.effects.timers.push(TimerEffect { path, name, due_ns: Some(due_ns) });
     Ok(Value::NIL)
