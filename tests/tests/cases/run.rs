@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use twintalk_bytecode::Image;
+use twintalk_bytecode::image::PrototypeKind;
 use twintalk_compiler::diagnostic::{Diagnostic, Severity};
 use twintalk_compiler::{Compilation, SourceText, compile};
 use twintalk_runtime::{
     ClockKind, Discipline, Durability, Fault, FaultReport, Limits, OpenError, OpenOptions, Output, Program, SendError,
     System, kernel,
 };
+use twintalk_vm::Vm;
 
 use crate::case::{self, Case, Step};
 use crate::sources::Files;
@@ -246,4 +248,29 @@ fn every_case_does_what_it_says() {
         chosen.len(),
         failures.join("\n\n")
     );
+}
+
+/// Whether a twin is defined anywhere in the program.
+fn has_twins(image: &Image) -> bool {
+    image.prototypes.iter().any(|prototype| prototype.kind == PrototypeKind::Twin)
+}
+
+#[test]
+fn programs_survive_a_collection_before_every_allocation() {
+    let filter = std::env::var("CASE").unwrap_or_default();
+    let mut failures = Vec::new();
+    // What passes a limit would do so at another place.
+    for case in case::all().iter().filter(|case| case.name.contains(&filter) && !case.name.starts_with("limits/")) {
+        let [step] = &case.steps[..] else { continue };
+        let Some(image) = report(step).0.image.filter(|image| !has_twins(image)) else { continue };
+        let mut vm = Vm::link(&[kernel::image(), &image]).expect("a verified image links");
+        vm.set_stress(true);
+        let mut output = String::new();
+        let fault = vm.run_main(&mut output).err();
+        let wrong = differences(step, &Ran { output, fault, ..Ran::default() });
+        if !wrong.is_empty() {
+            failures.push(format!("{}\n{}", case.name, wrong.join("\n")));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
