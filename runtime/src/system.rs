@@ -231,7 +231,8 @@ impl System {
             }
         };
         let mut vm = Vm::link(&[&kernel_image, &program.image]).map_err(OpenError::Link)?;
-        vm.set_limits(options.limits);
+        // Only turns are limited in what they send and loop: a program may run for as long as it likes.
+        vm.set_limits(Limits { fuel: i64::MAX, ..options.limits });
         let shapes = stored_shapes(&*store)?;
         let before = shapes.len();
         vm.adopt_shapes(shapes);
