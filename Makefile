@@ -32,6 +32,7 @@ check: setup ## before every commit: format, lints, and the tests that are quick
 test: setup ## all tests
 	@$(cargo) test --workspace --doc --quiet
 	@$(cargo) $(nextest) --workspace
+	@$(cargo) test --quiet --profile threaded --package twintalk-vm
 
 demo: build ## examples/plant, killed and reopened on the way; DATA=readings.csv watches a real machine
 	@eval "$$(tools/env.sh)" && TWINTALK="$$CARGO_TARGET_DIR/release/twintalk" bash examples/plant/demo.sh "$(DATA)"

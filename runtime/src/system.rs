@@ -261,7 +261,7 @@ impl System {
         output: &mut dyn Output,
     ) -> Result<(), SendError> {
         self.arguments = arguments;
-        let result = self.run_newest(output).map(|_| ());
+        let result = self.run_newest(false, output).map(|_| ());
         if let Err(SendError::Store(_)) = result {
             return result;
         }
@@ -294,18 +294,19 @@ impl System {
         self.vm.add_image(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let shapes = self.vm.take_shapes();
         self.vm.adopt_shapes(shapes);
-        let result = self.run_newest(output);
+        let result = self.run_newest(true, output);
         self.core.pump(&mut self.vm, None)?;
         self.core.report_unclaimed();
         self.settle(output)?;
         result
     }
 
-    /// Runs the statements of the newest image; answers what their value prints as.
-    fn run_newest(&mut self, output: &mut dyn Output) -> Result<String, SendError> {
+    /// Runs the statements of the newest image; answers what their value prints as, if somebody will read it.
+    fn run_newest(&mut self, shown: bool, output: &mut dyn Output) -> Result<String, SendError> {
         let (core, vm) = (&mut self.core, &mut self.vm);
         let mut host = Host { core, output, error: None, arguments: &self.arguments };
-        let result = vm.run_main(&mut host).and_then(|value| vm.print_string(value, &mut host));
+        let result = vm.run_main(&mut host);
+        let result = result.and_then(|value| if shown { vm.print_string(value, &mut host) } else { Ok(String::new()) });
         if let Some(error) = host.error {
             return Err(SendError::Store(error));
         }
