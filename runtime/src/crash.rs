@@ -6,7 +6,8 @@ use twintalk_compiler::{NoSources, SourceText, compile};
 use twintalk_store::Durability;
 
 use crate::clock::ClockKind;
-use crate::partition::{Core, FaultReport, From};
+use crate::message::{FaultReport, From};
+use crate::partition::Core;
 use crate::{Datum, OpenOptions, Output, Program, System, kernel};
 
 struct Nowhere;

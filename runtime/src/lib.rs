@@ -11,6 +11,8 @@ mod crash;
 pub mod datum;
 pub mod json;
 pub mod kernel;
+mod message;
+mod near;
 mod partition;
 mod program;
 mod replay;
@@ -23,7 +25,8 @@ mod values;
 
 pub use clock::{ClockKind, VIRTUAL_START_NS};
 pub use datum::Datum;
-pub use partition::{Discipline, FaultReport};
+pub use message::FaultReport;
+pub use partition::Discipline;
 pub use program::Program;
 pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary, VerifyReport};
 pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};

@@ -12,92 +12,25 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
-use twintalk_store::record::{self, Cause, Envelope, Failure, Flags, Input, Origin, ProgramHash, Record, Sender};
+use twintalk_store::record::{self, Envelope, Failure, Flags, Input, Origin, ProgramHash, Record};
 use twintalk_store::{
     Batch, BlockBuilder, Durability, Key, KeyRange, Partition, Position, Rows, Store, StoreError, Table,
 };
-use twintalk_vm::codec::{read_symbol_argument, read_timer_arguments, symbol_argument, timer_arguments};
-use twintalk_vm::turn::{Action, ENSURE, Effects, MAKE, Outcome, TurnEnd, TurnInput, TwinChange, first_segment};
-use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Shapes, Vm, World};
+use twintalk_vm::codec::{symbol_argument, timer_arguments};
+use twintalk_vm::turn::{Action, Effects, Outcome, TurnEnd, TurnInput, TwinChange, first_segment};
+use twintalk_vm::{FarAnswer, Fault, Limits, Shapes, Vm};
 
 use crate::clock::Clock;
+use crate::message::{
+    FaultReport, From, Message, PROGRAM, REARM, SYSTEM_PATH, TIMER, action, cause, encode_answer, report,
+};
+use crate::near::{Near, another_kind, load};
 use crate::program::{self, Program};
-use crate::resident::{Residents, View, read_row, write_row};
+use crate::resident::{Residents, View, write_row};
 use crate::timers::{TimerId, Timers};
 
-/// The selector under which a due timer is recorded; its argument is the timer's name.
-pub(crate) const TIMER: &str = "<timer:>";
-/// The selector under which a timer whose turn failed is set again; its argument is the timer's name.
-pub(crate) const REARM: &str = "<rearm:>";
-/// The path under which the runtime itself keeps records; no twin can have it.
-pub(crate) const SYSTEM_PATH: &str = "-";
-/// The selector of the record of a program that was installed; its arguments are the program and its shapes.
-pub(crate) const PROGRAM: &str = "<program>";
 /// How many records one batch may hold: a program can cause any number of turns before it next waits.
 const BATCH_RECORDS_MAX: usize = 8192;
-/// What a far query costs of the fuel for far queries, beside the sends in it.
-const QUERY_FUEL: i64 = 100;
-/// How deep far queries may ask each other.
-const QUERY_DEPTH_MAX: usize = 32;
-
-/// A message that waits for its turn.
-#[derive(Clone, Debug)]
-pub(crate) struct Message {
-    pub path: String,
-    pub selector: String,
-    pub arguments: Vec<u8>,
-    pub from: From,
-    /// What the device says about when it was.
-    pub device_time_ns: Option<i64>,
-    /// Who waits for the reply.
-    pub ticket: Option<u64>,
-    /// The prototype that the sender takes the twin to have.
-    pub kind: Option<String>,
-    /// A program's far send: a turn in any case, and a failure nobody waits for is reported.
-    pub far: bool,
-}
-
-impl Message {
-    /// The message that makes a missing twin for an outside sender.
-    pub fn make(path: &str, prototype: &str) -> Message {
-        Message {
-            path: path.to_owned(),
-            selector: ENSURE.to_owned(),
-            arguments: symbol_argument(prototype),
-            from: From::System,
-            device_time_ns: None,
-            ticket: None,
-            kind: None,
-            far: false,
-        }
-    }
-}
-
-/// Who sent a message.
-#[derive(Clone, Debug)]
-pub(crate) enum From {
-    Program,
-    Outside { name: String, number: u64 },
-    Twin { path: String, number: u64, origin: Origin, nth: u32 },
-    Timer { name: String, due_ns: i64 },
-    System,
-}
-
-/// A turn that failed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FaultReport {
-    /// The twin that the message was for.
-    pub path: String,
-    /// The message.
-    pub selector: String,
-    /// Who sent it: a path, the name of an outside sender, or in angle brackets the program, a timer, the system.
-    pub sender: String,
-    /// The number that an outside sender gave the message.
-    pub number: Option<u64>,
-    /// Why.
-    pub fault: Fault,
-}
-
 /// What leaves a partition, in order.
 #[derive(Clone, Debug)]
 pub(crate) enum Leaving {
@@ -965,216 +898,9 @@ fn next_life(residents: &Residents, path: &str) -> u64 {
     residents.get(path).map_or(0, |view| view.life) + 1
 }
 
-fn another_kind(path: &str, kind: &str) -> Fault {
-    Fault { kind: "NoSuchTwin".to_owned(), text: format!("the twin at {path} is no {kind}"), trace: Vec::new() }
-}
-
 /// What a turn asked for beside its input.
 #[derive(Clone, Copy, Default)]
 struct Asked<'a> {
     answers: &'a [FarAnswer],
     used_random: bool,
-}
-
-/// What a recorded selector and its arguments ask of the VM.
-pub(crate) fn action<'a>(selector: &'a str, arguments: &'a [u8]) -> Action<'a> {
-    let special = match selector {
-        MAKE | ENSURE => {
-            read_symbol_argument(arguments).map(|prototype| Action::Make { prototype, ensure: selector == ENSURE })
-        }
-        TIMER => read_timer_arguments(arguments).map(|(name, due_ns)| Action::Timer { name, due_ns }),
-        REARM => read_symbol_argument(arguments).map(|name| Action::Rearm { name }),
-        _ => None,
-    };
-    special.unwrap_or(Action::Message { selector, arguments })
-}
-
-fn cause(from: &From) -> Cause<'_> {
-    match from {
-        From::Program => Cause::of(Sender::Program, 0),
-        From::Outside { name, number } => Cause::of(Sender::Outside(name), *number),
-        From::Twin { path, number, origin, .. } => {
-            Cause { origin: Some(*origin), ..Cause::of(Sender::Twin(path), *number) }
-        }
-        From::Timer { name, .. } => Cause::of(Sender::Timer(name), 0),
-        From::System => Cause::of(Sender::System, 0),
-    }
-}
-
-fn report(message: &Message, fault: &Fault) -> FaultReport {
-    let (sender, number) = match &message.from {
-        From::Program => ("<program>".to_owned(), None),
-        From::Outside { name, number } => (name.clone(), Some(*number)),
-        From::Twin { path, .. } => (path.clone(), None),
-        From::Timer { name, .. } => (format!("<timer {name}>"), None),
-        From::System => ("<system>".to_owned(), None),
-    };
-    FaultReport { path: message.path.clone(), selector: message.selector.clone(), sender, number, fault: fault.clone() }
-}
-
-/// What a far query answered, as it stands in a record: a byte 0 and the value, or a byte 1, the kind of the
-/// fault, a zero byte and its text.
-fn encode_answer(answer: &FarAnswer) -> Vec<u8> {
-    match &answer.reply {
-        Ok(value) => [&[0], &value[..]].concat(),
-        Err(fault) => [&[1], fault.kind.as_bytes(), &[0], fault.text.as_bytes()].concat(),
-    }
-}
-
-/// The answer that [`encode_answer`] wrote.
-pub(crate) fn decode_answer(answer: &record::Answer<'_>) -> Option<FarAnswer> {
-    let (&first, rest) = answer.bytes.split_first()?;
-    let reply = if first == 0 {
-        Ok(rest.to_vec())
-    } else {
-        let end = rest.iter().position(|&byte| byte == 0)?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-        Err(Fault { kind: text(&rest[..end])?, text: text(&rest[end + 1..])?, trace: Vec::new() })
-    };
-    Some(FarAnswer { composite: answer.composite.to_owned(), turn: answer.turn, reply })
-}
-
-// ---- what a turn sees ----
-
-/// Brings what is known of `path` into memory.
-pub(crate) fn load(
-    residents: &mut Residents,
-    store: &dyn Store,
-    partition: Partition,
-    path: &str,
-) -> Result<(), StoreError> {
-    if residents.get(path).is_some() {
-        return Ok(());
-    }
-    let mut key = Key::new();
-    if let Some(row) = store.get(Table::State, key.state(partition, path))? {
-        let view = read_row(path, row.position, &row.bytes).ok_or_else(|| StoreError::Corrupt {
-            at: twintalk_store::Place::Row { table: Table::State, key: key.bytes().to_vec() },
-            reason: twintalk_store::Corruption::Row("a state row that is none"),
-        })?;
-        residents.put(&view);
-    }
-    Ok(())
-}
-
-/// The paths below `path` that have a twin, sorted.
-pub(crate) fn parts(
-    residents: &mut Residents,
-    store: &dyn Store,
-    partition: Partition,
-    moved: &BTreeSet<String>,
-    path: &str,
-) -> Result<Vec<String>, StoreError> {
-    let below = |part: &str| part.len() > path.len() && part.starts_with(path) && part.as_bytes()[path.len()] == b'/';
-    let first = format!("{path}/");
-    let mut paths: BTreeSet<String> = moved.range(first..).take_while(|part| below(part)).cloned().collect();
-    for row in store.scan(Table::State, &KeyRange::twin_and_parts(partition, path))? {
-        let (key, _) = row?;
-        paths.extend(key.path().filter(|part| below(part)));
-    }
-    let mut existing = Vec::new();
-    for part in paths {
-        load(residents, store, partition, &part)?;
-        if residents.get(&part).is_some_and(|view| view.exists) {
-            existing.push(part);
-        }
-    }
-    Ok(existing)
-}
-
-/// The world of a turn in a partition that holds every composite.
-pub(crate) struct Near<'a> {
-    pub residents: &'a mut Residents,
-    pub store: &'a dyn Store,
-    pub partition: Partition,
-    pub moved: &'a BTreeSet<String>,
-    pub limits: Limits,
-    pub now_ns: i64,
-    pub depth: usize,
-    /// What far queries may still use, all together: what they are answered is in the record, so a turn that runs
-    /// again does not use it.
-    pub query_fuel: i64,
-    /// What reading the store ran into; the turn ended then without a record.
-    pub error: Option<StoreError>,
-}
-
-impl Near<'_> {
-    fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
-        match result {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.error = Some(error);
-                None
-            }
-        }
-    }
-}
-
-impl World for Near<'_> {
-    fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
-        let loaded = load(self.residents, self.store, self.partition, path);
-        if self.note(loaded).is_none() {
-            return Answer::NotYet;
-        }
-        Answer::Here(self.residents.get(path).filter(|view| view.exists).map(|view| view.image))
-    }
-
-    fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
-        let parts = parts(self.residents, self.store, self.partition, self.moved, path);
-        match self.note(parts) {
-            Some(parts) => Answer::Here(parts),
-            None => Answer::NotYet,
-        }
-    }
-
-    fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
-        let composite = first_segment(&query.path).to_owned();
-        let loaded = load(self.residents, self.store, self.partition, &composite);
-        if self.note(loaded).is_none() {
-            return Answer::NotYet;
-        }
-        let turn = self.residents.get(&composite).map_or(0, |view| view.turn);
-        let loaded = load(self.residents, self.store, self.partition, &query.path);
-        if self.note(loaded).is_none() {
-            return Answer::NotYet;
-        }
-        if let Some(kind) = &query.kind
-            && let Some(view) = self.residents.get(&query.path).filter(|view| view.exists)
-            && !vm.is_of_kind(view.image, kind)
-        {
-            return Answer::Here(FarAnswer { composite, turn, reply: Err(another_kind(&query.path, kind)) });
-        }
-        if self.depth == QUERY_DEPTH_MAX {
-            let text =
-                format!("far queries ask each other more than {QUERY_DEPTH_MAX} deep; the last was to {}", query.path);
-            let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
-            return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
-        }
-        self.query_fuel -= QUERY_FUEL;
-        if self.query_fuel <= 0 {
-            let text =
-                format!("far queries have used up the fuel for all of them together; the last was to {}", query.path);
-            let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
-            return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
-        }
-        let input = TurnInput {
-            path: &query.path,
-            action: Action::Message { selector: &query.selector, arguments: &query.arguments },
-            query: true,
-            turn,
-            now_ns: self.now_ns,
-            seed: self.now_ns as u64 ^ turn,
-            answers: &[],
-            limits: Limits { fuel: self.query_fuel, ..self.limits },
-        };
-        self.depth += 1;
-        let end = vm.run_turn(self, &input);
-        self.depth -= 1;
-        self.query_fuel -= end.fuel_used;
-        match end.outcome {
-            Outcome::Done { reply, .. } => Answer::Here(FarAnswer { composite, turn, reply: Ok(reply) }),
-            Outcome::Failed(fault) => Answer::Here(FarAnswer { composite, turn, reply: Err(fault) }),
-            Outcome::Needs => Answer::NotYet,
-        }
-    }
 }

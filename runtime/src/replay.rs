@@ -12,7 +12,9 @@ use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::datum::Datum;
-use crate::partition::{Core, From, Message, PROGRAM, SYSTEM_PATH, action, decode_answer, load};
+use crate::message::{From, Message, PROGRAM, SYSTEM_PATH, action, decode_answer};
+use crate::near::load;
+use crate::partition::Core;
 use crate::resident::read_row;
 use crate::system::{System, load_program, sender_text};
 use crate::values;

@@ -1,0 +1,166 @@
+//! What a turn of a partition sees: the twins of its composite, and what others answer to its queries.
+//!
+//! Every composite lies in this partition, so every answer is here at once: a far query is run as a query of the
+//! other composite, on what that last committed, while the turn that asks rests. What a chain of queries may use is
+//! bounded for the whole turn.
+
+use std::collections::BTreeSet;
+
+use twintalk_store::{Key, KeyRange, Partition, Store, StoreError, Table};
+use twintalk_vm::turn::{Action, Outcome, TurnInput, first_segment};
+use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
+
+use crate::resident::{Residents, read_row};
+
+/// What a far query costs of the fuel for far queries, beside the sends in it.
+const QUERY_FUEL: i64 = 100;
+/// How deep far queries may ask each other.
+const QUERY_DEPTH_MAX: usize = 32;
+
+/// Brings what is known of `path` into memory.
+pub(crate) fn load(
+    residents: &mut Residents,
+    store: &dyn Store,
+    partition: Partition,
+    path: &str,
+) -> Result<(), StoreError> {
+    if residents.get(path).is_some() {
+        return Ok(());
+    }
+    let mut key = Key::new();
+    if let Some(row) = store.get(Table::State, key.state(partition, path))? {
+        let view = read_row(path, row.position, &row.bytes).ok_or_else(|| StoreError::Corrupt {
+            at: twintalk_store::Place::Row { table: Table::State, key: key.bytes().to_vec() },
+            reason: twintalk_store::Corruption::Row("a state row that is none"),
+        })?;
+        residents.put(&view);
+    }
+    Ok(())
+}
+
+/// The paths below `path` that have a twin, sorted.
+pub(crate) fn parts(
+    residents: &mut Residents,
+    store: &dyn Store,
+    partition: Partition,
+    moved: &BTreeSet<String>,
+    path: &str,
+) -> Result<Vec<String>, StoreError> {
+    let below = |part: &str| part.len() > path.len() && part.starts_with(path) && part.as_bytes()[path.len()] == b'/';
+    let first = format!("{path}/");
+    let mut paths: BTreeSet<String> = moved.range(first..).take_while(|part| below(part)).cloned().collect();
+    for row in store.scan(Table::State, &KeyRange::twin_and_parts(partition, path))? {
+        let (key, _) = row?;
+        paths.extend(key.path().filter(|part| below(part)));
+    }
+    let mut existing = Vec::new();
+    for part in paths {
+        load(residents, store, partition, &part)?;
+        if residents.get(&part).is_some_and(|view| view.exists) {
+            existing.push(part);
+        }
+    }
+    Ok(existing)
+}
+
+/// The world of a turn in a partition that holds every composite.
+pub(crate) struct Near<'a> {
+    pub residents: &'a mut Residents,
+    pub store: &'a dyn Store,
+    pub partition: Partition,
+    pub moved: &'a BTreeSet<String>,
+    pub limits: Limits,
+    pub now_ns: i64,
+    pub depth: usize,
+    /// What far queries may still use, all together: what they are answered is in the record, so a turn that runs
+    /// again does not use it.
+    pub query_fuel: i64,
+    /// What reading the store ran into; the turn ended then without a record.
+    pub error: Option<StoreError>,
+}
+
+impl Near<'_> {
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.error = Some(error);
+                None
+            }
+        }
+    }
+}
+
+impl World for Near<'_> {
+    fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
+        let loaded = load(self.residents, self.store, self.partition, path);
+        if self.note(loaded).is_none() {
+            return Answer::NotYet;
+        }
+        Answer::Here(self.residents.get(path).filter(|view| view.exists).map(|view| view.image))
+    }
+
+    fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
+        let parts = parts(self.residents, self.store, self.partition, self.moved, path);
+        match self.note(parts) {
+            Some(parts) => Answer::Here(parts),
+            None => Answer::NotYet,
+        }
+    }
+
+    fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
+        let composite = first_segment(&query.path).to_owned();
+        let loaded = load(self.residents, self.store, self.partition, &composite);
+        if self.note(loaded).is_none() {
+            return Answer::NotYet;
+        }
+        let turn = self.residents.get(&composite).map_or(0, |view| view.turn);
+        let loaded = load(self.residents, self.store, self.partition, &query.path);
+        if self.note(loaded).is_none() {
+            return Answer::NotYet;
+        }
+        if let Some(kind) = &query.kind
+            && let Some(view) = self.residents.get(&query.path).filter(|view| view.exists)
+            && !vm.is_of_kind(view.image, kind)
+        {
+            return Answer::Here(FarAnswer { composite, turn, reply: Err(another_kind(&query.path, kind)) });
+        }
+        if self.depth == QUERY_DEPTH_MAX {
+            let text =
+                format!("far queries ask each other more than {QUERY_DEPTH_MAX} deep; the last was to {}", query.path);
+            let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
+            return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
+        }
+        self.query_fuel -= QUERY_FUEL;
+        if self.query_fuel <= 0 {
+            let text =
+                format!("far queries have used up the fuel for all of them together; the last was to {}", query.path);
+            let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
+            return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
+        }
+        let input = TurnInput {
+            path: &query.path,
+            action: Action::Message { selector: &query.selector, arguments: &query.arguments },
+            query: true,
+            turn,
+            now_ns: self.now_ns,
+            seed: self.now_ns as u64 ^ turn,
+            answers: &[],
+            limits: Limits { fuel: self.query_fuel, ..self.limits },
+        };
+        self.depth += 1;
+        let end = vm.run_turn(self, &input);
+        self.depth -= 1;
+        self.query_fuel -= end.fuel_used;
+        match end.outcome {
+            Outcome::Done { reply, .. } => Answer::Here(FarAnswer { composite, turn, reply: Ok(reply) }),
+            Outcome::Failed(fault) => Answer::Here(FarAnswer { composite, turn, reply: Err(fault) }),
+            Outcome::Needs => Answer::NotYet,
+        }
+    }
+}
+
+/// The fault of a message to a twin that is not of the kind its sender takes it to be.
+pub(crate) fn another_kind(path: &str, kind: &str) -> Fault {
+    Fault { kind: "NoSuchTwin".to_owned(), text: format!("the twin at {path} is no {kind}"), trace: Vec::new() }
+}
