@@ -132,7 +132,7 @@ fn change_code(image: &mut Image, dice: &mut Dice) -> Option<()> {
         9 => {
             let site = other.sites.get(dice.below(other.sites.len().max(1)))?;
             let length = code.sites.len();
-            *code.sites.get_mut(dice.below(length.max(1)))? = site.clone();
+            *code.sites.get_mut(dice.below(length.max(1)))? = *site;
         }
         10 => {
             let length = code.slots.len();
