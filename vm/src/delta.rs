@@ -251,3 +251,45 @@ impl<'a> Graph<'a> {
         out
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Shape;
+
+    /// A twin with one slot, and the numbers of its objects below 5.
+    fn shapes_and_image() -> (Shapes, Vec<u8>) {
+        let mut shapes = Shapes::default();
+        shapes.define(Shape {
+            prototype: "Tank".to_owned(),
+            kernel: false,
+            twin: true,
+            version: 1,
+            slots: vec!["level".to_owned()],
+        });
+        (shapes, vec![0, 5, tag::NIL])
+    }
+
+    #[test]
+    fn a_delta_puts_values_into_slots_and_moves_the_counter_on() {
+        let (shapes, image) = shapes_and_image();
+        assert_eq!(shapes.apply_delta(&image, &[]), Ok(image.clone()));
+        assert_eq!(shapes.apply_delta(&image, &[7, change::SLOT, 0, tag::TRUE]), Ok(vec![0, 7, tag::TRUE]));
+    }
+
+    #[test]
+    fn a_delta_that_is_not_of_this_image_is_refused() {
+        let (shapes, image) = shapes_and_image();
+        let refused: [&[u8]; 5] = [
+            // A counter that goes back: the objects below the old one would be past it.
+            &[3, change::SLOT, 0, tag::TRUE],
+            &[5, change::SLOT, 1, tag::TRUE],
+            &[5, change::ELEMENT, 1, 0, tag::TRUE],
+            &[5, change::BYTES, 1, 0],
+            &[5, 9],
+        ];
+        for delta in refused {
+            assert!(shapes.apply_delta(&image, delta).is_err(), "{delta:?}");
+        }
+    }
+}
