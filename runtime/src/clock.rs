@@ -6,6 +6,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use twintalk_vm::turn::split_mix;
+
 /// Where a clock that is not on the wall starts: the first moment of the year 2000, UTC.
 pub const VIRTUAL_START_NS: i64 = 946_684_800_000_000_000;
 
@@ -59,14 +61,9 @@ impl Clock {
         self.last_ns = self.last_ns.max(time_ns);
     }
 
-    /// A number that nothing else determines: what a turn's random numbers start from (SplitMix64, Steele, Lea
-    /// & Flood 2014).
+    /// A number that nothing else determines: what a turn's random numbers start from.
     pub fn seed(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        split_mix(&mut self.random)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a store runs: the kernel and a program's definitions, under one hash.
 
 use twintalk_bytecode::definitions::definitions;
-use twintalk_bytecode::image::Image;
+use twintalk_bytecode::image::{Image, Prototype, PrototypeKind};
 use twintalk_bytecode::{file, verify};
 use twintalk_store::record::ProgramHash;
 use twintalk_vm::{Shape, Shapes};
@@ -122,14 +122,6 @@ pub(crate) fn difference(stored: &Image, given: &Image) -> Vec<String> {
             continue;
         };
         let old = &stored.prototypes[old];
-        let slots = |image: &Image, one: &twintalk_bytecode::image::Prototype| -> Vec<String> {
-            one.instance
-                .slots
-                .iter()
-                .filter(|slot| !slot.constant)
-                .map(|slot| image.name(slot.name).to_owned())
-                .collect()
-        };
         let (before, after) = (slots(stored, old), slots(given, prototype));
         let added: Vec<&String> = after.iter().filter(|slot| !before.contains(slot)).collect();
         let gone: Vec<&String> = before.iter().filter(|slot| !after.contains(slot)).collect();
@@ -142,7 +134,7 @@ pub(crate) fn difference(stored: &Image, given: &Image) -> Vec<String> {
         if old.version != prototype.version {
             lines.push(format!("{name} goes from version {} to {}", old.version, prototype.version));
         } else if added.is_empty() && gone.is_empty() {
-            let methods = |image: &Image, one: &twintalk_bytecode::image::Prototype| -> Vec<(String, String)> {
+            let methods = |image: &Image, one: &Prototype| -> Vec<(String, String)> {
                 one.instance
                     .methods
                     .iter()
@@ -175,15 +167,18 @@ pub(crate) fn difference(stored: &Image, given: &Image) -> Vec<String> {
     lines
 }
 
+/// The names of the slots of a definition, constants left out.
+fn slots(image: &Image, definition: &Prototype) -> Vec<String> {
+    let slots = definition.instance.slots.iter().filter(|slot| !slot.constant);
+    slots.map(|slot| image.name(slot.name).to_owned()).collect()
+}
+
 /// Twins whose slots changed although their version did not: the upgrade is refused.
 pub(crate) fn versions_missing(stored: &Image, given: &Image) -> Vec<String> {
-    let slots = |image: &Image, one: &twintalk_bytecode::image::Prototype| -> Vec<String> {
-        one.instance.slots.iter().filter(|slot| !slot.constant).map(|slot| image.name(slot.name).to_owned()).collect()
-    };
     stored
         .prototypes
         .iter()
-        .filter(|old| old.kind == twintalk_bytecode::image::PrototypeKind::Twin)
+        .filter(|old| old.kind == PrototypeKind::Twin)
         .filter_map(|old| {
             let name = stored.name(old.name);
             let new = given.prototypes.iter().find(|new| given.name(new.name) == name)?;

@@ -362,11 +362,7 @@ impl TurnState {
     /// The next random number of the turn.
     pub(crate) fn next_random(&mut self) -> u64 {
         self.random_used = true;
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        split_mix(&mut self.random)
     }
 
     /// Notes a far send; answers the number of its promise.
@@ -390,6 +386,15 @@ impl TurnState {
 
 /// How many bytes a turn may leave: what the record of it may have.
 pub(crate) const LEFT_BYTES_MAX: usize = 16 << 20;
+
+/// The next number of a series that depends on its state alone (SplitMix64, Steele, Lea & Flood 2014).
+pub fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ mixed >> 31
+}
 
 /// The name of a composite: the first segment of the paths of its twins.
 pub fn first_segment(path: &str) -> &str {
