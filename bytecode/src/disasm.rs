@@ -21,6 +21,8 @@ const COMMENT_CHARACTERS_MAX: usize = 60;
 pub struct ImageListing {
     /// [`file::content_hash`].
     pub content_hash: [u8; 32],
+    /// Of each definition that says something of it.
+    pub supervisions: Vec<SupervisionListing>,
     /// Every method, in the order of the image.
     pub methods: Vec<MethodListing>,
 }
@@ -65,6 +67,15 @@ pub enum Role {
     Main,
     /// Named nowhere.
     Unused,
+}
+
+/// What a definition says of its supervision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupervisionListing {
+    /// The prototype.
+    pub owner: String,
+    /// What it says.
+    pub supervision: Supervision,
 }
 
 /// A code.
@@ -123,7 +134,12 @@ impl ImageListing {
             .enumerate()
             .map(|(number, (owner, role))| MethodListing::of(image, number, owner, role))
             .collect();
-        ImageListing { content_hash: file::content_hash(image), methods }
+        let supervisions = image.prototypes.iter().filter_map(|prototype| {
+            prototype
+                .supervision
+                .map(|supervision| SupervisionListing { owner: name(image, prototype.name), supervision })
+        });
+        ImageListing { content_hash: file::content_hash(image), supervisions: supervisions.collect(), methods }
     }
 }
 
@@ -483,6 +499,26 @@ impl fmt::Display for Role {
     }
 }
 
+/// As the source writes it.
+impl fmt::Display for SupervisionListing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let then = match self.supervision.then {
+            GivingUp::DeadLetter => "deadLetter",
+            GivingUp::Quarantine => "quarantine",
+            GivingUp::Escalate => "escalate",
+        };
+        write!(f, "{} supervise ", printable(&self.owner))?;
+        let Some(Retry { count, after_ns, up_to_ns, within_ns }) = self.supervision.retry else {
+            return writeln!(f, "{then}");
+        };
+        write!(f, "retry: {count} after: {after_ns} nanoseconds upTo: {up_to_ns} nanoseconds")?;
+        if let Some(within_ns) = within_ns {
+            write!(f, " within: {within_ns} nanoseconds")?;
+        }
+        writeln!(f, " then: {then}")
+    }
+}
+
 impl fmt::Display for MethodListing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(owner) = &self.owner {
@@ -510,6 +546,9 @@ impl fmt::Display for ImageListing {
             write!(f, "{byte:02x}")?;
         }
         writeln!(f)?;
+        for (index, supervision) in self.supervisions.iter().enumerate() {
+            write!(f, "{}{supervision}", if index == 0 { "\n" } else { "" })?;
+        }
         for method in &self.methods {
             write!(f, "\n{method}")?;
         }

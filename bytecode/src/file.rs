@@ -22,7 +22,7 @@ use crate::image::*;
 pub const MAGIC: [u8; 8] = *b"\x89TWB\r\n\x1a\n";
 
 /// The format that this build writes, and the only one it reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 /// How deep literal arrays nest: `#(1)` has depth 1.
 pub const LITERAL_DEPTH_MAX: usize = 16;
@@ -624,7 +624,7 @@ wire_struct! {
     SourceFile { name, line_starts }
     Prototype {
         name, kind, parent, traits, instance, side, events, timers, invariants, version,
-        migrations; debug comment @ Comments, position @ Positions
+        migrations, supervision; debug comment @ Comments, position @ Positions
     }
     Behaviour { slots, methods }
     Extension { name, methods, side_methods }
@@ -633,6 +633,8 @@ wire_struct! {
     Event { selector }
     Timer { method, repeats, duration }
     Migration { from, method }
+    Supervision { retry, then }
+    Retry { count, after_ns, up_to_ns, within_ns }
     SourcePosition { file, offset }
     Method {
         selector, argument_count, flags, body; debug comment @ Comments, position @ Positions
@@ -803,6 +805,25 @@ impl Wire for PrototypeKind {
             0 => Some(PrototypeKind::Object),
             1 => Some(PrototypeKind::Twin),
             2 => Some(PrototypeKind::Trait),
+            _ => None,
+        })
+    }
+}
+
+impl Wire for GivingUp {
+    fn write(&self, to: &mut Writer, section: Section) {
+        let tag: u8 = match self {
+            GivingUp::DeadLetter => 0,
+            GivingUp::Quarantine => 1,
+            GivingUp::Escalate => 2,
+        };
+        tag.write(to, section);
+    }
+    fn read(from: &mut Reader<'_>, section: Section) -> Result<GivingUp, ImageError> {
+        from.tag(section, |byte| match byte {
+            0 => Some(GivingUp::DeadLetter),
+            1 => Some(GivingUp::Quarantine),
+            2 => Some(GivingUp::Escalate),
             _ => None,
         })
     }

@@ -84,6 +84,8 @@ pub struct Prototype {
     pub version: u32,
     /// `migrate n = ( ... )`, ascending by n.
     pub migrations: Vec<Migration>,
+    /// `supervise ...`; none where what is inherited goes on to hold.
+    pub supervision: Option<Supervision>,
     /// The comment before the definition.
     pub comment: Option<String>,
     /// Where the definition stands.
@@ -175,6 +177,44 @@ pub struct Migration {
     pub from: u32,
     /// The body: a method without arguments.
     pub method: MethodId,
+}
+
+/// `supervise ...`: what becomes of a message whose turn failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supervision {
+    /// `retry: ...`; none where nothing is tried again.
+    pub retry: Option<Retry>,
+    /// What becomes of it in the end.
+    pub then: GivingUp,
+}
+
+/// `retry: 5 after: 100 milliseconds upTo: 10 seconds within: 1 minute`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How often a message is tried again, and how many failures the twin may have within the window: 1 or more.
+    pub count: u32,
+    /// How long is waited before the first retry, in nanoseconds: 1 or more. Each further one waits twice as long.
+    pub after_ns: i64,
+    /// How long is waited at most: not less.
+    pub up_to_ns: i64,
+    /// The window in which failures of the twin are counted; none where each message is counted alone.
+    pub within_ns: Option<i64>,
+}
+
+/// What becomes of a message that is not tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivingUp {
+    /// It is laid aside.
+    DeadLetter,
+    /// So it is, and the twin takes no more until it is released.
+    Quarantine,
+    /// The twin above is told.
+    Escalate,
+}
+
+impl Supervision {
+    /// What holds where no definition says anything.
+    pub const DEFAULT: Supervision = Supervision { retry: None, then: GivingUp::DeadLetter };
 }
 
 /// Where something stands in the source.

@@ -34,6 +34,8 @@ pub const CODE_WORDS_MAX: usize = 1 << 23;
 pub const TABLE_ROWS_MAX: usize = 1 << 16;
 /// How many digits behind the point a literal has at most.
 pub const SCALE_MAX: u32 = 1000;
+/// How often a message is tried again at most.
+pub const RETRIES_MAX: u32 = 1000;
 
 macro_rules! rules {
     ($($(#[doc = $doc:literal])* $name:ident = $title:literal;)*) => {
@@ -91,6 +93,9 @@ rules! {
     Hidden = "hidden";
     /// Migrations ascend by version.
     MigrationOrder = "migration-order";
+    /// Only twins and traits say how they are supervised: 1 to 1,000 retries, durations of 1 ns or more, the
+    /// longest wait not below the first.
+    Supervision = "supervision";
     /// Literal arrays nest at most 16 deep.
     LiteralDepth = "literal-depth";
     /// A large integer does not fit 64 bits and has no leading zero; the digits of a scaled decimal
@@ -431,8 +436,25 @@ impl<'a> Owners<'a> {
         if !prototype.migrations.is_sorted_by(|a, b| a.from < b.from) {
             return broken(Rule::MigrationOrder, "the migrations do not ascend");
         }
-        Ok(())
+        check_supervision(prototype)
     }
+}
+
+fn check_supervision(prototype: &Prototype) -> Result<(), Broken> {
+    let Some(supervision) = &prototype.supervision else { return Ok(()) };
+    match prototype.kind {
+        PrototypeKind::Twin | PrototypeKind::Trait => {}
+        PrototypeKind::Object => return broken(Rule::Supervision, "an object is supervised"),
+    }
+    if let Some(Retry { count, after_ns, up_to_ns, within_ns }) = supervision.retry {
+        if !(1..=RETRIES_MAX).contains(&count) {
+            return broken(Rule::Supervision, format!("{count} retries"));
+        }
+        if after_ns < 1 || up_to_ns < after_ns || within_ns.is_some_and(|within_ns| within_ns < 1) {
+            return broken(Rule::Supervision, "durations that no retry can have");
+        }
+    }
+    Ok(())
 }
 
 fn check_prototypes(owners: &mut Owners<'_>) -> Result<(), VerifyError> {

@@ -231,7 +231,7 @@ fn is_of_type(literal: Literal<'_>, type_name: &str) -> Option<bool> {
 }
 
 /// `30 days` in nanoseconds.
-fn duration_ns(value: Literal<'_>, unit: Option<&str>) -> Option<i64> {
+pub(crate) fn duration_ns(value: Literal<'_>, unit: Option<&str>) -> Option<i64> {
     let unit = unit?;
     let (_, unit_ns) = DURATIONS.iter().find(|(names, _)| names.contains(&unit))?;
     let ns = match literals::small_integer(value) {

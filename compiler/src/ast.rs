@@ -218,6 +218,13 @@ pub enum Member<'a> {
         /// All of it.
         span: Span,
     },
+    /// `supervise ...`.
+    Supervise {
+        /// A word alone, or words with colons, each with a value.
+        words: &'a [SuperviseWord<'a>],
+        /// All of it.
+        span: Span,
+    },
     /// `migrate n = ( body )`.
     Migrate {
         /// The version it comes from.
@@ -229,6 +236,31 @@ pub enum Member<'a> {
         /// The comments before it.
         comment: Option<&'a str>,
         /// All of it.
+        span: Span,
+    },
+}
+
+/// One thing that `supervise` says.
+#[derive(Clone, Copy, Debug)]
+pub struct SuperviseWord<'a> {
+    /// `quarantine`, or with its colon `retry:`.
+    pub word: Name<'a>,
+    /// What stands behind the colon.
+    pub value: Option<SuperviseValue<'a>>,
+}
+
+/// What stands behind a word of `supervise`.
+#[derive(Clone, Copy, Debug)]
+pub enum SuperviseValue<'a> {
+    /// `then: quarantine`.
+    Name(Name<'a>),
+    /// `retry: 5`, `after: 100 milliseconds`.
+    Number {
+        /// The number.
+        value: Literal<'a>,
+        /// The word behind it.
+        unit: Option<Name<'a>>,
+        /// Of both.
         span: Span,
     },
 }

@@ -23,6 +23,7 @@ use crate::loader::Files;
 use crate::names::Tables;
 use crate::program::{Defined, Program, Prototype};
 use crate::resolve::{Home, Purpose, Resolver};
+use crate::supervision;
 use crate::tree::Routine;
 
 /// Makes the image of a program.
@@ -242,6 +243,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
             invariants: Vec::new(),
             version: 1,
             migrations: Vec::new(),
+            supervision: None,
             comment: tree.comment.map(str::to_owned),
             position: SourcePosition { file: defined.file, offset: tree.span.start },
         };
@@ -276,6 +278,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                 | Member::Timer { .. }
                 | Member::Invariant { .. }
                 | Member::Version { .. }
+                | Member::Supervise { .. }
                 | Member::Migrate { .. } => {
                     self.complain(Code::WrongPlace, member_span(member), "behind `----` stand slots and methods alone");
                 }
@@ -407,6 +410,13 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                         }
                     }
                 }
+                Member::Supervise { words, span } => {
+                    let is_first = self.is_first(&mut members, Code::DuplicateMember, "supervise", "", *span);
+                    let read = supervision::read(words, self.file, self.diagnostics);
+                    if is_first {
+                        made.supervision = read;
+                    }
+                }
                 Member::Migrate { from, from_span, body, comment, span } => {
                     let name = &*self.arena.alloc_str(&format!("migrate {from}"));
                     let is_first =
@@ -469,6 +479,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                 | Member::Timer { .. }
                 | Member::Invariant { .. }
                 | Member::Version { .. }
+                | Member::Supervise { .. }
                 | Member::Migrate { .. } => {
                     self.complain(Code::WrongPlace, member_span(member), "`extend` adds methods alone");
                 }
@@ -570,11 +581,15 @@ fn wrong_place(kind: PrototypeKind, member: &Member<'_>) -> Option<&'static str>
         Member::Invariant { .. } => "invariant",
         Member::Version { .. } => "version",
         Member::Migrate { .. } => "migration",
+        Member::Supervise { .. } => "supervision",
     };
     match (kind, member) {
         (PrototypeKind::Twin, _) => None,
         // A trait brings these along for the twins that use it; versions are of a whole.
-        (PrototypeKind::Trait, Member::Event(_) | Member::Timer { .. } | Member::Invariant { .. }) => None,
+        (
+            PrototypeKind::Trait,
+            Member::Event(_) | Member::Timer { .. } | Member::Invariant { .. } | Member::Supervise { .. },
+        ) => None,
         (PrototypeKind::Trait | PrototypeKind::Object, _) => Some(what),
     }
 }
@@ -586,6 +601,7 @@ fn member_span(member: &Member<'_>) -> Span {
         Member::Timer { span, .. }
         | Member::Invariant { span, .. }
         | Member::Version { span, .. }
+        | Member::Supervise { span, .. }
         | Member::Migrate { span, .. } => *span,
     }
 }

@@ -74,7 +74,7 @@ codes! {
     DuplicateSlot = "duplicate-slot", Error;
     /// Two methods of one selector on one side of a definition.
     DuplicateMethod = "duplicate-method", Error;
-    /// Two timers, invariants, events, versions or migrations of one name.
+    /// Two timers, invariants, events, versions or migrations of one name, or two `supervise`.
     DuplicateMember = "duplicate-member", Error;
     /// Two parameters or temporaries of one name in one method or block.
     DuplicateVariable = "duplicate-variable", Error;
@@ -94,6 +94,8 @@ codes! {
     WrongPlace = "wrong-place", Error;
     /// `version` and `migrate` that do not fit: a migration from the present version or a later one.
     WrongVersion = "wrong-version", Error;
+    /// A `supervise` that is not understood: an unknown word, a number without its unit, a word twice.
+    WrongSupervision = "wrong-supervision", Error;
     /// `super` other than as receiver of a message.
     SuperAlone = "super-alone", Error;
     /// `event` that is emitted with `emit:` but not declared, or with another number of values.

@@ -19,6 +19,7 @@ pub mod parser;
 mod program;
 mod registers;
 mod resolve;
+mod supervision;
 mod tree;
 
 use bumpalo::Bump;

@@ -284,6 +284,7 @@ impl<'a, 'o> Program<'a, 'o> {
                             | Member::Timer { .. }
                             | Member::Invariant { .. }
                             | Member::Version { .. }
+                            | Member::Supervise { .. }
                             | Member::Migrate { .. } => None,
                         },
                     ));

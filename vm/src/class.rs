@@ -12,7 +12,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use twintalk_bytecode::image::{Annotation, MethodFlags, SourceMapEntry};
+use twintalk_bytecode::image::{Annotation, MethodFlags, SourceMapEntry, Supervision};
 
 pub use crate::heap::ClassId;
 use crate::primitive::Primitive;
@@ -123,6 +123,8 @@ pub struct Class {
     pub version: u32,
     /// `migrate n`, ascending.
     pub migrations: Vec<(u32, NonNull<LinkedMethod>)>,
+    /// What becomes of a message whose turn failed; of the kernel's root what holds by default.
+    pub supervision: Supervision,
     /// The comment before the definition.
     pub comment: Option<String>,
 }

@@ -366,8 +366,10 @@ impl<'a> Linker<'a, '_> {
             let parent = self.vm.class(parent);
             let (events, timers, invariants) =
                 (parent.events.clone(), parent.timers.clone(), parent.invariants.clone());
+            let supervision = parent.supervision;
             let own = &mut self.vm.classes[class.0 as usize];
             (own.events, own.timers, own.invariants) = (events, timers, invariants);
+            own.supervision = supervision;
         }
         // Slots that come from the parent are as they are there.
         for class in [class, side] {
@@ -402,6 +404,10 @@ impl<'a> Linker<'a, '_> {
                 let method = self.method(part.number, part.image, invariant, context, "")?;
                 self.vm.classes[class.0 as usize].invariants.push(method);
             }
+        }
+        // The definition's own comes first, then those of its traits in their order.
+        if let Some(own) = definition.parts.iter().find_map(|part| part.prototype.supervision) {
+            self.vm.classes[class.0 as usize].supervision = own;
         }
         for migration in &definition.parts[0].prototype.migrations {
             let method = self.method(definition.number, definition.image, migration.method, context, "")?;

@@ -13,6 +13,7 @@
 //! of its slots, then its invariants, which run as queries. Only then are the effects written out.
 
 use rustc_hash::FxHashMap;
+use twintalk_bytecode::image::Supervision;
 
 use crate::class::{ClassId, Target};
 use crate::drive::{Asked, End};
@@ -657,6 +658,11 @@ impl Vm {
         let Some(class) = self.class_at_rest(image) else { return false };
         let timers = &self.class(class).timers;
         timers.iter().any(|timer| timer.repeats && self.symbols.name(self.linked(timer.method).selector) == name)
+    }
+
+    /// What becomes of a message to the twin at rest whose turn failed.
+    pub fn supervision(&self, image: &[u8]) -> Supervision {
+        self.class_at_rest(image).map_or(Supervision::DEFAULT, |class| self.class(class).supervision)
     }
 
     /// Whether the twin at rest is of the prototype `kind`, or of one that descends from it.

@@ -41,6 +41,7 @@ impl Builder {
             invariants: Vec::new(),
             version: 1,
             migrations: Vec::new(),
+            supervision: None,
             comment: None,
             position: SourcePosition::default(),
         };
@@ -157,6 +158,8 @@ pub fn tank() -> Image {
     tank.events = vec![Event { selector: alarm }];
     tank.timers = vec![Timer { method: check, repeats: true, duration }];
     tank.invariants = vec![plausible];
+    let retry = Retry { count: 5, after_ns: 100_000_000, up_to_ns: 10_000_000_000, within_ns: Some(60_000_000_000) };
+    tank.supervision = Some(Supervision { retry: Some(retry), then: GivingUp::Quarantine });
     tank.migrations = vec![Migration { from: 1, method: migrate }];
     tank.instance.slots = vec![
         SlotDefinition {

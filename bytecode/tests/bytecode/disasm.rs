@@ -9,7 +9,9 @@ use crate::builder::{self, Builder, code};
 fn a_listing_shows_every_method_with_its_tables() {
     let listing = ImageListing::of(&builder::tank()).to_string();
     expect![[r#"
-        image c6ea23bb1763ffa320cb7cb9601e9821f4e7aa898ef56f3ee51d92b6e5fcc53a
+        image 9262c5acc25b79364f62899418737dacd00c0f4849a6395df303b741923ec26f
+
+        Tank supervise retry: 5 after: 100000000 nanoseconds upTo: 10000000000 nanoseconds within: 60000000000 nanoseconds then: quarantine
 
         Tank>>level (initialiser)
           body: arguments 0, registers 2
@@ -122,7 +124,7 @@ fn what_points_nowhere_is_shown_by_number() {
     b.image.methods[0].selector.0 = 99;
     let listing = ImageListing::of(&b.image).to_string();
     expect![[r#"
-        image 67138c8528f59a33a16c9d4436cad7625cc39a2729c1f19e4ab46034a6951361
+        image b8d2b273c354b89c8c15fa1cfe94c9b41482fdc5b7e3db4924ac47d0c24abca2
 
         A>><name 99> (method)
           body: arguments 0, registers 1

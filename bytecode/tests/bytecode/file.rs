@@ -27,7 +27,7 @@ fn an_image_is_read_as_it_was_written() {
 #[test]
 fn the_bytes_are_the_same_on_every_machine() {
     let bytes = encode(&Image::default());
-    assert_eq!(bytes[..16], *b"\x89TWB\r\n\x1a\n\x01\x00\x01\x00\x08\x00\x00\x00");
+    assert_eq!(bytes[..16], *b"\x89TWB\r\n\x1a\n\x02\x00\x01\x00\x08\x00\x00\x00");
     assert_eq!(
         bytes.len(),
         56 + 8 * 16 + 7,
@@ -64,9 +64,9 @@ fn the_content_hash_sees_what_a_program_does() {
 fn a_file_of_another_format_names_both_versions() {
     let mut bytes = encode(&builder::tank());
     assert_eq!(decode(b"#!/bin/sh"), Err(ImageError::NotAnImage));
-    bytes[8] = 2;
+    bytes[8] = 3;
     let error = decode(&bytes).expect_err("a newer format");
-    assert_eq!(error.to_string(), "the image has the newer format 2; this build reads format 1");
+    assert_eq!(error.to_string(), "the image has the newer format 3; this build reads format 2");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use twintalk_bytecode::Op;
 use twintalk_bytecode::image::*;
 use twintalk_bytecode::operand::{self, CodeIndex, Count, Global, Reg, Site, Slot, Variable};
-use twintalk_bytecode::verify::{Rule, verify};
+use twintalk_bytecode::verify::{RETRIES_MAX, Rule, verify};
 
 use crate::builder::*;
 
@@ -44,6 +44,12 @@ fn tank_with(change: impl FnOnce(&mut Image)) -> Image {
     let mut image = tank();
     change(&mut image);
     image
+}
+
+/// How the tank tries again.
+fn retry(image: &mut Image) -> &mut Retry {
+    let supervision = image.prototypes[1].supervision.as_mut();
+    supervision.and_then(|supervision| supervision.retry.as_mut()).expect("the tank has one")
 }
 
 /// An image with `literal`.
@@ -244,6 +250,12 @@ fn hostile() -> Vec<(Rule, Image)> {
                 i.prototypes[1].migrations.push(Migration { from: 1, method });
             }),
         ),
+        (Rule::Supervision, tank_with(|i| i.prototypes[1].kind = PrototypeKind::Object)),
+        (Rule::Supervision, tank_with(|i| retry(i).count = 0)),
+        (Rule::Supervision, tank_with(|i| retry(i).count = RETRIES_MAX + 1)),
+        (Rule::Supervision, tank_with(|i| retry(i).after_ns = 0)),
+        (Rule::Supervision, tank_with(|i| retry(i).up_to_ns = 1)),
+        (Rule::Supervision, tank_with(|i| retry(i).within_ns = Some(0))),
         (Rule::LiteralDepth, with_literal(deep.clone())),
         (Rule::LiteralDepth, tank_with(|i| i.prototypes[1].instance.slots[0].annotation.min = Some(deep))),
         (Rule::LiteralForm, large(false, &[])),

@@ -465,6 +465,7 @@ impl<'t> Adapter<'t> {
             "invariant" => Kind::Invariant,
             "version" => Kind::Version,
             "migrate" => Kind::Migrate,
+            "supervise" => Kind::Supervise,
             _ => Kind::Name,
         };
         // Before `(` the author forgot the `=`; the word is the name.

@@ -62,6 +62,7 @@ pub(crate) enum Kind {
     Invariant,
     Version,
     Migrate,
+    Supervise,
     Primitive,
     /// What could not be read, and has its diagnostic. The parser puts it for an expression, a slot or a member.
     Error,

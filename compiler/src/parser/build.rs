@@ -257,6 +257,10 @@ impl<'a> Build<'a> {
         self.alloc(Member::Version { number, span: Span::new(l, r) })
     }
 
+    pub fn supervise(&self, l: u32, words: Vec<SuperviseWord<'a>>, r: u32) -> &'a Member<'a> {
+        self.alloc(Member::Supervise { words: self.list(words), span: Span::new(l, r) })
+    }
+
     // Slots
 
     pub fn slot(

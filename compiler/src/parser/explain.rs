@@ -167,6 +167,7 @@ impl Scene<'_, '_> {
             wanted.push("a message");
         } else if self.could_be("name") && !is_head {
             wanted.push(match (before, self.bracket()) {
+                (Some(Kind::Keyword), _) if self.first() == Some(Kind::Supervise) => "a number or a word",
                 (Some(Kind::Keyword | Kind::Operator | Kind::Colon), _) => "the name of a parameter",
                 (Some(Kind::Plus), _) => "the name of a trait",
                 (_, Some(Kind::OpenSlots)) => "a slot",
@@ -268,7 +269,10 @@ impl Scene<'_, '_> {
             (_, Kind::Separator) if among_members => {
                 Some("a definition has two sides, with `----` between them once".to_owned())
             }
-            _ if among_members && matches!(self.first(), Some(Kind::Event | Kind::Version)) && self.could_be(".") => {
+            _ if among_members
+                && matches!(self.first(), Some(Kind::Event | Kind::Version | Kind::Supervise))
+                && self.could_be(".") =>
+            {
                 Some(format!("end it with a period: `{}.`", self.text(before)))
             }
             _ if before.kind.ends_operand() && starts_statement(found.kind) && self.could_be(".") => {

@@ -52,6 +52,7 @@ const PIECES: &[&str] = &[
     "invariant",
     "version",
     "migrate",
+    "supervise",
     "primitive",
     "every:",
     "after:",

@@ -144,8 +144,9 @@ impl Dice<'_> {
     }
 
     fn member(&mut self) {
-        match self.throw(8) {
+        match self.throw(9) {
             0 => self.pick(&["event foo .", "event foo: a .", "event + a .", "version 2 .", "."]),
+            7 => self.pick(&["supervise quarantine .", "supervise retry: 5 after: 1 second then: escalate ."]),
             1 => {
                 self.pick(&["timer t every: 10 seconds =", "timer timer after: ( a = b ) + -1 ="]);
                 self.body();

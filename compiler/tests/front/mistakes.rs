@@ -276,6 +276,16 @@ fn other_members_lack_a_part() {
     "#]],
     );
     check(
+        "twin A = ( supervise ( ^1 ) supervise retry: . supervise quarantine event full. )",
+        expect![[r#"
+            1:22+1 syntax: expected `=` after `supervise`, found `(`
+              help: a method is written `selector = ( body )`
+            1:46+1 syntax: expected a number or a word after `retry:`, found `.`
+            1:69+5 syntax: expected `.` after `quarantine`, found `event`
+              help: end it with a period: `quarantine.`
+        "#]],
+    );
+    check(
         "A = ( foo = ( ) ---- bar = ( ) ---- baz = ( ) )",
         expect![[r#"
         1:32+4 syntax: expected a member after `)`, found `----`

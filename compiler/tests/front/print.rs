@@ -137,8 +137,23 @@ fn member(member: &Member) -> String {
             format!("(invariant {}{}{})", name.text, comment(*text), self::body(body))
         }
         Member::Version { number, .. } => format!("(version {number})"),
+        Member::Supervise { words, .. } => {
+            let words: Vec<_> = words.iter().map(supervise_word).collect();
+            format!("(supervise {})", words.join(" "))
+        }
         Member::Migrate { from, body, comment: text, .. } => {
             format!("(migrate {from}{}{})", comment(*text), self::body(body))
+        }
+    }
+}
+
+fn supervise_word(word: &SuperviseWord) -> String {
+    match &word.value {
+        None => word.word.text.to_owned(),
+        Some(SuperviseValue::Name(name)) => format!("{} {}", word.word.text, name.text),
+        Some(SuperviseValue::Number { value, unit, .. }) => {
+            let unit = unit.map(|unit| format!(" {}", unit.text)).unwrap_or_default();
+            format!("{} {}{unit}", word.word.text, literal(value))
         }
     }
 }

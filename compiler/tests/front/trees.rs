@@ -552,6 +552,7 @@ fn members() {
             timer check every: 10 seconds = ( self foo ) timer once after: 2 * (3 = 4) = ( )
             invariant ok = ( ^true )
             version 2. migrate 1 = ( foo := 3 )
+            supervise quarantine. supervise retry: 5 after: 0.5 seconds then: escalate.
             hash = primitive at: i = primitive primitive = ( ^primitive )
         )",
         expect![[r#"
@@ -573,6 +574,8 @@ fn members() {
               (invariant ok (^ true))
               (version 2)
               (migrate 1 (:= foo 3))
+              (supervise quarantine)
+              (supervise retry: 5 after: 0.5 seconds then: escalate)
               (method hash primitive)
               (method at: i primitive)
               (method primitive (^ primitive)))
@@ -656,7 +659,7 @@ fn bars_and_equals_can_be_selectors() {
 #[test]
 fn words_of_the_grammar_are_names_elsewhere() {
     check(
-        "A = ( | private query event timer invariant version migrate twin object trait extend import primitive | )",
+        "A = ( | private query event timer invariant version migrate supervise twin object trait extend import primitive | )",
         expect![[r#"
             (plain A
               (slot private)
@@ -666,6 +669,7 @@ fn words_of_the_grammar_are_names_elsewhere() {
               (slot invariant)
               (slot version)
               (slot migrate)
+              (slot supervise)
               (slot twin)
               (slot object)
               (slot trait)
@@ -676,7 +680,7 @@ fn words_of_the_grammar_are_names_elsewhere() {
     );
     check(
         "A = ( | version <- 1. query = 2. timer <Integer> <- 3. |
-            private = ( ) query = ( ) event = ( ) timer = ( ) invariant = ( ) version = ( ) migrate = ( )
+            private = ( ) query = ( ) event = ( ) timer = ( ) invariant = ( ) version = ( ) migrate = ( ) supervise = ( )
             twin = ( ) object = ( ) trait = ( ) extend = ( ) import = ( ) primitive = ( )
         )",
         expect![[r#"
@@ -691,6 +695,7 @@ fn words_of_the_grammar_are_names_elsewhere() {
               (method invariant)
               (method version)
               (method migrate)
+              (method supervise)
               (method twin)
               (method object)
               (method trait)

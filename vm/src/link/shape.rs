@@ -192,6 +192,7 @@ impl<'a> Linker<'a, '_> {
             invariants: Vec::new(),
             version: prototype.version,
             migrations: Vec::new(),
+            supervision: Supervision::DEFAULT,
             comment: prototype.comment.clone(),
         });
     }
