@@ -58,6 +58,7 @@ impl Assembler {
             invariants: Vec::new(),
             version: 1,
             migrations: Vec::new(),
+            supervision: None,
             comment: None,
             position: SourcePosition::default(),
         };
