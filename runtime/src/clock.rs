@@ -78,6 +78,7 @@ fn wall_ns() -> i64 {
 mod tests {
     use super::*;
 
+    // delivery: D8.2
     #[test]
     fn a_driven_clock_stands_still_until_it_is_driven_and_never_goes_back() {
         let mut clock = Clock::new(ClockKind::Driven, None);
@@ -87,6 +88,7 @@ mod tests {
         assert_eq!(clock.now_ns(), VIRTUAL_START_NS + 5);
     }
 
+    // delivery: D8.2
     #[test]
     fn the_wall_clock_does_not_go_back_behind_the_log() {
         let later = wall_ns() + 1_000_000_000_000;

@@ -24,6 +24,7 @@ fn assert_verified(system: &mut System) {
     assert_eq!(report.differences, Vec::<String>::new());
 }
 
+// delivery: D6.10, D6.13
 #[test]
 fn a_twin_made_again_in_the_turn_that_removes_it_is_a_new_life_without_the_old_timers() {
     check_moving(
@@ -191,6 +192,7 @@ fn twins_that_load_each_other_do_not_nest_without_end() {
     );
 }
 
+// delivery: D4.13
 #[test]
 fn far_queries_share_one_budget() {
     let limits = Limits { fuel: 1_000_000, ..Limits::default() };
@@ -316,6 +318,7 @@ fn objects_whose_slots_changed_are_carried_with_their_twin() {
     assert_verified(&mut in_folder(folder.path(), &text("b extra a")));
 }
 
+// delivery: D3.2
 #[test]
 fn far_sends_outstanding_at_a_crash_are_done_once() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -73,6 +73,7 @@ fn the_state_of_a_twin_shows_collections_as_what_they_hold() {
     assert_eq!(system.state("t", Moment::Turn(0)).expect("the store is in memory"), None);
 }
 
+// delivery: D8.13
 #[test]
 fn what_an_older_program_recorded_is_replayed_under_a_later_one() {
     let folder = tempfile::tempdir().expect("a folder for the test");

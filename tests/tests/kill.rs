@@ -79,6 +79,7 @@ fn figures(taken: u64) -> (String, String) {
     )
 }
 
+// delivery: D3.2, D3.6, D3.10, D7.3, D7.6, D12.7
 #[test]
 fn what_is_acknowledged_survives_a_kill_once_and_whole() {
     if std::env::var_os(FEEDER_FOLDER).is_some() {

@@ -77,6 +77,7 @@ fn is_now(word: &str) -> bool {
     word.ends_with('Z') && word.contains('T') && !word.starts_with("2024")
 }
 
+// delivery: D7.7, D12.1, D12.2, D12.3
 #[test]
 fn a_twin_survives_its_process() {
     check(
@@ -130,6 +131,7 @@ fn a_twin_survives_its_process() {
     );
 }
 
+// delivery: D12.7
 #[test]
 fn verify_finds_no_difference_in_what_was_done() {
     let folder = plant();
@@ -173,6 +175,7 @@ fn a_record_as_json_has_all_of_it() {
     }
 }
 
+// delivery: D3.5, D3.6, D9.3, D12.2
 #[test]
 fn each_row_is_a_message_and_bad_rows_are_told_in_the_end() {
     let folder = plant();
@@ -234,6 +237,7 @@ fn a_feed_goes_on_where_it_stopped() {
     assert!((level - 10.0).abs() < 1e-9, "{level}");
 }
 
+// delivery: D7.3
 #[test]
 fn rows_that_come_slowly_are_acknowledged_at_once() {
     let folder = plant();
@@ -308,6 +312,7 @@ fn a_feed_that_makes_no_sense_sends_nothing() {
     );
 }
 
+// delivery: D7.13, D12.5, D12.6
 #[test]
 fn one_process_runs_a_store_and_others_look() {
     let folder = plant();
@@ -332,6 +337,7 @@ fn one_process_runs_a_store_and_others_look() {
     assert!(child.wait().expect("it ends").success());
 }
 
+// delivery: D10.1, D10.2, D10.4, D10.10
 #[test]
 fn other_definitions_need_an_upgrade() {
     let folder = plant();

@@ -63,6 +63,7 @@ fn check_damage(store: &RocksStore, expected: &str) {
     assert_eq!(damage[0], (at, reason));
 }
 
+// delivery: D7.9
 #[test]
 fn a_changed_block_is_refused_with_its_position() {
     let (_folder, store) = three_blocks();
@@ -76,6 +77,7 @@ fn a_changed_block_is_refused_with_its_position() {
     );
 }
 
+// delivery: D7.10
 #[test]
 fn a_missing_block_is_refused_with_its_position() {
     let (_folder, store) = three_blocks();

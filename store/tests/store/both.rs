@@ -154,6 +154,7 @@ proptest! {
     }
 }
 
+// delivery: D7.15
 #[test]
 fn another_writer_is_a_conflict_and_nothing_is_written() {
     both(|store| {

@@ -76,6 +76,7 @@ fn crash(durability: Durability) {
     }
 }
 
+// delivery: D7.5, D7.6
 #[test]
 fn a_kill_takes_nothing_that_was_acknowledged() {
     crash(Durability::Sync);

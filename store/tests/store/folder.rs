@@ -41,6 +41,7 @@ fn write_ahead_log(folder: &Path) -> PathBuf {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap()
 }
 
+// delivery: D7.1
 #[test]
 fn what_is_fixed_when_the_store_is_made_stays() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,6 +63,7 @@ fn what_is_fixed_when_the_store_is_made_stays() {
     );
 }
 
+// delivery: D7.13, D12.5
 #[test]
 fn one_process_runs_a_store_and_others_read_beside_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -81,6 +83,7 @@ fn one_process_runs_a_store_and_others_read_beside_it() {
     open(folder.path()).unwrap();
 }
 
+// delivery: D12.6
 #[test]
 fn a_reader_beside_a_busy_writer_sees_whole_commits() {
     let folder = tempfile::tempdir().unwrap();
@@ -125,6 +128,7 @@ fn a_folder_with_other_things_in_it_is_left_alone() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
+// delivery: D7.14
 #[test]
 fn a_newer_format_is_refused_naming_both_versions() {
     let folder = tempfile::tempdir().unwrap();
@@ -150,6 +154,7 @@ fn sync_counts_as_durable_what_was_flushed() {
     assert_eq!(open(folder.path()).unwrap().flushed(P).unwrap(), Position::block(3));
 }
 
+// delivery: D7.10
 #[test]
 fn a_log_that_ends_before_its_checkpoint_is_damage() {
     let folder = tempfile::tempdir().unwrap();
@@ -168,6 +173,7 @@ fn a_log_that_ends_before_its_checkpoint_is_damage() {
     );
 }
 
+// delivery: D7.5, D7.6, D7.8
 #[test]
 fn a_torn_end_of_the_write_ahead_log_is_dropped_whole_commits_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
@@ -197,6 +203,7 @@ fn a_torn_end_of_the_write_ahead_log_is_dropped_whole_commits_at_a_time() {
     }
 }
 
+// delivery: D7.9
 #[test]
 fn a_changed_byte_before_the_end_of_the_write_ahead_log_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -247,6 +254,7 @@ fn a_changed_head_of_a_short_write_ahead_log_is_refused() {
     }
 }
 
+// delivery: D7.9, D12.7
 #[test]
 fn a_changed_byte_in_a_file_is_found_by_check() {
     let folder = tempfile::tempdir().unwrap();

@@ -30,6 +30,10 @@ pub struct Step {
     pub report: Vec<String>,
     /// Productions and codes.
     pub covers: Vec<String>,
+    /// Sentences of `spec/delivery.md`.
+    pub sentences: Vec<String>,
+    /// Kinds of fault that it handles.
+    pub faults: Vec<String>,
     /// How long timers are waited for, in nanoseconds.
     pub run_for_ns: i64,
     /// By twin: `fill: committed`.
@@ -102,8 +106,11 @@ fn step(path: &Path, name: &str) -> Step {
 
 fn setting(step: &mut Step, said: &str, name: &str) {
     let (word, value) = said.split_once(':').unwrap_or_else(|| panic!("{name}: `## {said}` has no colon"));
+    let names = || value.split(',').map(|part| part.trim().to_owned());
     match word.trim() {
-        "covers" => step.covers.extend(value.split(',').map(|part| part.trim().to_owned())),
+        "covers" => step.covers.extend(names()),
+        "delivery" => step.sentences.extend(names()),
+        "faults" => step.faults.extend(names()),
         "for" => {
             let (number, unit) =
                 value.trim().split_once(' ').unwrap_or_else(|| panic!("{name}: `for: NUMBER UNIT`, not `{value}`"));
@@ -142,8 +149,32 @@ fn comments(text: &str) -> Vec<&str> {
     found
 }
 
-/// Name and reason of each case that cannot pass yet.
-pub fn pending() -> BTreeMap<String, String> {
+/// What cannot pass yet, or has no test yet.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// Cases, by name.
+    pub cases: BTreeMap<String, String>,
+    /// Sentences, by number.
+    pub sentences: BTreeMap<String, String>,
+    /// Faults, by kind.
+    pub faults: BTreeMap<String, String>,
+}
+
+/// What `pending.txt` names, each with its reason.
+pub fn pending() -> Pending {
+    let mut pending = Pending::default();
+    for (name, reason) in pending_lines() {
+        let rows = match name.strip_prefix("fault ") {
+            Some(_) => &mut pending.faults,
+            None if name.contains('/') => &mut pending.cases,
+            None => &mut pending.sentences,
+        };
+        rows.insert(name.trim_start_matches("fault ").to_owned(), reason);
+    }
+    pending
+}
+
+fn pending_lines() -> BTreeMap<String, String> {
     let Ok(text) = fs::read_to_string(folder().join("pending.txt")) else { return BTreeMap::new() };
     text.lines()
         .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))

@@ -1,6 +1,7 @@
-//! Every case of `spec/cases/`, in every mode; and `spec/language.md` against the compiler and the cases.
+//! Every case of `spec/cases/`, in every mode; and the pages of `spec/` against the sources and the cases.
 
 mod case;
 mod coverage;
+mod delivery;
 mod run;
 mod sources;
