@@ -2,7 +2,7 @@
 
 use twintalk_store::record::{self, Cause, Origin, Sender};
 use twintalk_vm::codec::{read_symbol_argument, read_timer_arguments, symbol_argument};
-use twintalk_vm::turn::{Action, ENSURE, MAKE};
+use twintalk_vm::turn::{Action, CLONE, ENSURE, MAKE};
 use twintalk_vm::{FarAnswer, Fault};
 
 /// The selector under which a due timer is recorded; its argument is the timer's name.
@@ -78,6 +78,7 @@ pub(crate) fn action<'a>(selector: &'a str, arguments: &'a [u8]) -> Action<'a> {
         MAKE | ENSURE => {
             read_symbol_argument(arguments).map(|prototype| Action::Make { prototype, ensure: selector == ENSURE })
         }
+        CLONE => Some(Action::Clone { arguments }),
         TIMER => read_timer_arguments(arguments).map(|(name, due_ns)| Action::Timer { name, due_ns }),
         REARM => read_symbol_argument(arguments).map(|name| Action::Rearm { name }),
         _ => None,

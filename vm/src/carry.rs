@@ -72,7 +72,7 @@ impl Vm {
     }
 
     /// Runs a method without arguments above whatever waits on the stack, and takes that up again.
-    fn call_inside(&mut self, world: &mut Asked<'_>, method: NonNull<LinkedMethod>, receiver: Value) -> End {
+    pub(crate) fn call_inside(&mut self, world: &mut Asked<'_>, method: NonNull<LinkedMethod>, receiver: Value) -> End {
         let run = &mut self.run;
         let waiting = (run.pc, run.base, run.frame, run.scratch_top, run.answer_at, run.resend.take());
         let (current, query) = (run.turn.current, run.turn.query);

@@ -20,6 +20,7 @@ use num_bigint::BigInt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::class::{ClassId, ClassKind, Layout};
+use crate::clone::Move;
 use crate::heap;
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
@@ -88,6 +89,8 @@ pub enum EncodeError {
     },
     /// It takes more bytes than there may be, or its objects more numbers.
     TooLarge,
+    /// In a clone: it refers to a twin whose path would be none.
+    Path(String),
 }
 
 /// Why bytes cannot be read.
@@ -279,7 +282,7 @@ pub(crate) struct Numbering {
 }
 
 impl Numbering {
-    fn of_message() -> Numbering {
+    pub fn of_message() -> Numbering {
         Numbering { owner: None, given: FxHashMap::default(), next: 1 }
     }
 
@@ -290,16 +293,18 @@ impl Numbering {
 }
 
 /// Writes values of the current heap.
-struct Encoder<'a> {
+pub(crate) struct Encoder<'a> {
     vm: &'a Vm,
     numbering: &'a mut Numbering,
-    out: &'a mut Vec<u8>,
+    pub out: &'a mut Vec<u8>,
     /// Objects of the owner that were written already.
     mentioned: FxHashSet<usize>,
     /// In a delta, objects of the owner are only mentioned: they are there.
     delta: bool,
     /// Promises stay with the composite that waits for them.
     promises: bool,
+    /// In a clone: paths of the original become those of the clone, and promises stay behind.
+    pub moved: Option<&'a Move<'a>>,
     /// How long `out` may become: a string that is mentioned often is written as often.
     bytes_max: usize,
     /// Objects whose contents are being written, and how far they are.
@@ -307,7 +312,7 @@ struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    fn new(vm: &'a Vm, numbering: &'a mut Numbering, out: &'a mut Vec<u8>, delta: bool) -> Encoder<'a> {
+    pub fn new(vm: &'a Vm, numbering: &'a mut Numbering, out: &'a mut Vec<u8>, delta: bool) -> Encoder<'a> {
         Encoder {
             vm,
             numbering,
@@ -315,9 +320,26 @@ impl<'a> Encoder<'a> {
             mentioned: FxHashSet::default(),
             delta,
             promises: true,
+            moved: None,
             bytes_max: LEFT_BYTES_MAX,
             open: Vec::new(),
         }
+    }
+
+    /// Writes a twin as an object of its shape, rather than as its path.
+    pub fn twin(&mut self, twin: Value) -> Result<(), EncodeError> {
+        let shape = self.vm.shapes.number_of(self.vm.class_of(twin)).expect("twins have shapes");
+        let number = self.numbering.next;
+        self.numbering.next = number.checked_add(1).ok_or(EncodeError::TooLarge)?;
+        self.out.push(tag::OBJECT);
+        put_number(self.out, u64::from(number));
+        put_number(self.out, u64::from(shape));
+        let mut index = 0;
+        while let Some(value) = self.stored_slot(twin, index) {
+            self.value(value)?;
+            index += 1;
+        }
+        Ok(())
     }
 
     /// Writes `value` and all that it reaches.
@@ -386,7 +408,10 @@ impl<'a> Encoder<'a> {
         let immutable = heap.has_flags(object, heap::IMMUTABLE);
         if let Some(path) = vm.path_of(object) {
             self.out.push(tag::REFERENCE);
-            put_bytes(self.out, path.as_bytes());
+            match self.moved {
+                Some(moved) => put_bytes(self.out, moved.apply(path).map_err(EncodeError::Path)?.as_bytes()),
+                None => put_bytes(self.out, path.as_bytes()),
+            }
             put_bytes(self.out, vm.kind_of_twin(object).unwrap_or_default().as_bytes());
             return Ok(());
         }
@@ -409,6 +434,10 @@ impl<'a> Encoder<'a> {
         if let Some(class) = vm.class_of_prototype(object) {
             self.out.push(tag::PROTOTYPE);
             put_bytes(self.out, vm.symbols.name(vm.class(class).name).as_bytes());
+            return Ok(());
+        }
+        if class == known.promise && self.moved.is_some() {
+            self.out.push(tag::NIL);
             return Ok(());
         }
         if class == known.promise && self.promises {
@@ -591,7 +620,7 @@ impl Vm {
 
 /// Objects met while reading, by number: where each lies among the handles.
 #[derive(Default)]
-struct Met {
+pub(crate) struct Met {
     handles: FxHashMap<u32, usize>,
     /// For a twin: all numbers are below its counter.
     below: u32,
@@ -631,7 +660,7 @@ pub(crate) struct Loaded {
 }
 
 /// The error of a load, or the limit that it ran into.
-enum Fail {
+pub(crate) enum Fail {
     Bytes(DecodeError),
     Stop,
 }
@@ -649,7 +678,7 @@ impl From<Stop> for Fail {
 }
 
 impl Fail {
-    fn into_error(self) -> DecodeError {
+    pub fn into_error(self) -> DecodeError {
         match self {
             Fail::Bytes(error) => error,
             Fail::Stop => DecodeError::OutOfMemory,
@@ -699,18 +728,23 @@ impl Vm {
         let read = self.read_image(path, bytes, nth, &mut met);
         let result = read.map(|Read { handle, counter, shape }| {
             let twin = self.run.handles[handle];
-            let mut old_slots = Vec::new();
-            if self.shapes.number_of(self.class_of(twin)) != Some(shape) {
-                let names = self.shapes.get(shape).map(|shape| shape.slots.clone()).unwrap_or_default();
-                for (index, name) in names.iter().enumerate() {
-                    old_slots.push((self.symbols.intern(name), self.run.handles[handle + 1 + index]));
-                }
-            }
+            let old_slots = self.old_slots(handle, shape);
             let stale = met.stale || self.shapes.number_of(self.class_of(twin)) != Some(shape);
             Loaded { twin, counter, shape, stale, old_slots }
         });
         self.run.handles.truncate(handles);
         result.map_err(Fail::into_error)
+    }
+
+    /// What the slots held of the twin at `handle`, which [`Vm::read_twin`] has read, by name; nothing where its
+    /// definition still has that shape.
+    pub(crate) fn old_slots(&mut self, handle: usize, shape: u32) -> Vec<(Symbol, Value)> {
+        if self.shapes.number_of(self.class_of(self.run.handles[handle])) == Some(shape) {
+            return Vec::new();
+        }
+        let names = self.shapes.get(shape).map(|shape| shape.slots.clone()).unwrap_or_default();
+        let slots = names.iter().enumerate();
+        slots.map(|(index, name)| (self.symbols.intern(name), self.run.handles[handle + 1 + index])).collect()
     }
 
     /// Reads the image; the twin is left at the handle that is answered.
@@ -719,6 +753,27 @@ impl Vm {
         let shape = reader.number32()?;
         let counter = reader.number32()?;
         met.below = counter;
+        let handle = self.read_twin(&mut reader, path, shape, met, Some(nth))?;
+        if !reader.is_empty() {
+            return Err(DecodeError::Damaged("more bytes than slots").into());
+        }
+        let twin = self.run.handles[handle];
+        let number = self.run.turn.number_object(nth, 0).ok_or(TOO_MANY)?;
+        self.heap.set_number(twin, number);
+        self.heap.set_flags(twin, heap::OLD);
+        Ok(Read { handle, counter, shape })
+    }
+
+    /// Reads the slots of a twin written with `shape`. It is left at the handle that is answered, and directly behind it
+    /// what each slot held. `owner`: it is at rest, and the turn's `owner`th.
+    pub(crate) fn read_twin(
+        &mut self,
+        reader: &mut Reader<'_>,
+        path: &str,
+        shape: u32,
+        met: &mut Met,
+        owner: Option<usize>,
+    ) -> Result<usize, Fail> {
         let (class, count) = self.class_to_fill(shape)?;
         if self.class(class).kind != ClassKind::Twin {
             return Err(DecodeError::Damaged("a twin whose shape is none of a twin").into());
@@ -732,21 +787,14 @@ impl Vm {
         // Its slots lie directly behind it, for those that the definition no longer has.
         self.run.handles.resize(handle + 1 + count, Value::NIL);
         for index in 0..count {
-            let value = self.decode_value(&mut reader, met, Some(nth))?;
+            let value = self.decode_value(reader, met, owner)?;
             self.run.handles[handle + 1 + index] = value;
             if let Some(offset) = self.offset_of(shape, index) {
                 let twin = self.run.handles[handle];
                 self.heap.init_slot(twin, offset, value);
             }
         }
-        if !reader.is_empty() {
-            return Err(DecodeError::Damaged("more bytes than slots").into());
-        }
-        let twin = self.run.handles[handle];
-        let number = self.run.turn.number_object(nth, 0).ok_or(TOO_MANY)?;
-        self.heap.set_number(twin, number);
-        self.heap.set_flags(twin, heap::OLD);
-        Ok(Read { handle, counter, shape })
+        Ok(handle)
     }
 
     fn met_object(&self, number: u32, met: &Met) -> Result<usize, DecodeError> {

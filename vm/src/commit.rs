@@ -341,6 +341,7 @@ impl Vm {
                 self.plain_fault(ExceptionKind::NotStorable.name(), text)
             }
             EncodeError::TooLarge => self.too_large(),
+            EncodeError::Path(wrong) => self.plain_fault(ExceptionKind::PathError.name(), wrong.clone()),
         }
     }
 
@@ -349,6 +350,7 @@ impl Vm {
         match error {
             EncodeError::NotStorable { prototype } => self.raise(ExceptionKind::NotStorable, text(&prototype)),
             EncodeError::TooLarge => self.stop_too_large(),
+            EncodeError::Path(wrong) => self.raise(ExceptionKind::PathError, wrong),
         }
     }
 

@@ -31,6 +31,20 @@ pub(crate) enum Question {
     Exists(String),
     /// A twin of the composite is to be brought in and removed.
     Remove(String),
+    /// What a clone is made from of the twin at `from`, with its parts.
+    CloneImage {
+        /// The twin of the composite.
+        from: String,
+        /// Where the clone is to be.
+        to: String,
+    },
+    /// A clone is made in this composite.
+    Clone {
+        /// Where.
+        path: String,
+        /// What from.
+        arguments: Vec<u8>,
+    },
     /// The parts below a path, a string.
     Parts {
         /// The path.
@@ -279,6 +293,23 @@ impl Vm {
                 self.put_answer(Value::NIL);
                 Ok(Some(Flow::Go))
             }
+            (Question::CloneImage { from, to }, world @ Asked::Turn(_)) => self.answer_clone_image(world, &from, &to),
+            (Question::Clone { path, arguments }, world @ Asked::Turn(_)) => {
+                match self.make_clone(world, &path, &arguments)? {
+                    None => Ok(None),
+                    Some(Ok(twin)) => {
+                        let kind = self.class(self.class_of(twin)).name;
+                        match self.new_reference(&path, Some(kind)) {
+                            Ok(reference) => {
+                                self.put_answer(reference);
+                                Ok(Some(Flow::Go))
+                            }
+                            Err(stop) => Err(self.fault_of_stop(stop)),
+                        }
+                    }
+                    Some(Err(fault)) => Ok(Some(self.raise_answer(fault))),
+                }
+            }
             (Question::Parts { path, all }, Asked::Turn(world)) => {
                 let Answer::Here(committed) = world.parts(&path) else { return Ok(None) };
                 let mut paths = self.parts_now(&path, committed);
@@ -369,9 +400,10 @@ impl Vm {
                 self.put_answer(Value::NIL);
                 Ok(Some(Flow::Go))
             }
-            (Question::Parts { .. } | Question::Query(_), Asked::Program(_)) => {
-                unreachable!("a program sends to twins, it asks nothing of a composite")
-            }
+            (
+                Question::Parts { .. } | Question::Query(_) | Question::CloneImage { .. } | Question::Clone { .. },
+                Asked::Program(_),
+            ) => unreachable!("a program sends to twins, it asks nothing of a composite"),
             (
                 Question::Turn { .. }
                 | Question::FarSend { .. }
@@ -402,7 +434,7 @@ impl Vm {
     }
 
     /// Raises `fault` where the run waits for an answer.
-    fn raise_answer(&mut self, fault: Fault) -> Flow {
+    pub(crate) fn raise_answer(&mut self, fault: Fault) -> Flow {
         let answer = self.run.answer_at;
         let window = self.run.scratch_top;
         self.raise_at(window, answer, fault)

@@ -10,6 +10,7 @@
 
 mod carry;
 pub mod class;
+mod clone;
 pub mod codec;
 mod commit;
 mod delta;

@@ -7,7 +7,7 @@
 
 use unicode_normalization::is_nfc;
 
-use crate::class::{ClassId, ClassKind};
+use crate::class::{ClassId, ClassKind, Target};
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
 use crate::heap;
@@ -159,7 +159,11 @@ impl Vm {
                     if wanted.is_none_or(|wanted| self.is_kind_of(twin, wanted)) {
                         return Ok(twin);
                     }
-                    let text = format!("the twin at {path} is no {}", kind.unwrap_or_default());
+                    let text = format!(
+                        "the twin at {path} is a {}, not a {}",
+                        self.class_name(twin),
+                        kind.unwrap_or_default()
+                    );
                     Err(self.raise(ExceptionKind::NoSuchTwin, text))
                 }
                 Some(None) => Err(self.raise(ExceptionKind::NoSuchTwin, format!("the twin at {path} was removed"))),
@@ -175,11 +179,23 @@ impl Vm {
                 Err(Stop::Ask)
             }
             Mode::Program => {
+                if selector == self.selectors.clone_as && self.clones_as_usual(reference) {
+                    return Err(Stop::Send { selector: self.selectors.clone_in_program, argument_count: 1 });
+                }
                 let arguments = self.encode_window(window, selector)?;
                 let selector = self.symbols.name(selector).to_owned();
                 self.run.question = Some(Question::Turn { path, kind, selector, arguments });
                 Err(Stop::Ask)
             }
+        }
+    }
+
+    /// Whether `cloneAs:` is, for all that the reference knows, the kernel's.
+    fn clones_as_usual(&mut self, reference: Value) -> bool {
+        let Some(class) = self.class_of_prototype(self.heap.slot(reference, 1)) else { return true };
+        match self.lookup(class, self.selectors.clone_as) {
+            Some(Target::Method(method)) => self.linked(method).origin.image == 0,
+            Some(Target::Getter(_) | Target::Constant(_)) | None => false,
         }
     }
 

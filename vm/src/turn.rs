@@ -50,6 +50,11 @@ pub enum Action<'a> {
         /// Whether it may be there already, if it is of that prototype.
         ensure: bool,
     },
+    /// The twin is made as a copy of another.
+    Clone {
+        /// Its state, as [`crate::clone`] writes it.
+        arguments: &'a [u8],
+    },
     /// A timer that repeats is set again, after its turn failed.
     Rearm {
         /// Its name.
@@ -176,7 +181,8 @@ pub struct FarSend {
     pub sender: String,
     /// Whom it is for.
     pub path: String,
-    /// The selector; of [`MAKE`] and [`ENSURE`] the arguments are one symbol, the prototype.
+    /// The selector; of [`MAKE`] and [`ENSURE`] the arguments are one symbol, the prototype; of [`CLONE`] those of
+    /// [`Action::Clone`].
     pub selector: String,
     /// The arguments.
     pub arguments: Vec<u8>,
@@ -188,6 +194,8 @@ pub struct FarSend {
 pub const MAKE: &str = "<new:>";
 /// The same for `ensure:`.
 pub const ENSURE: &str = "<ensure:>";
+/// The same for `cloneAs:`.
+pub const CLONE: &str = "<clone:>";
 
 /// Something a twin emitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -318,7 +326,7 @@ impl TurnState {
         self.by_path.get(path).copied()
     }
 
-    fn add(&mut self, path: &str, value: Value, birth: Birth, counter: u32) -> usize {
+    pub(crate) fn add(&mut self, path: &str, value: Value, birth: Birth, counter: u32) -> usize {
         let nth = self.twins.len();
         let earlier = self.by_path.insert(path.into(), nth).map(|earlier| &self.twins[earlier]);
         let replaces = earlier.is_some_and(|earlier| earlier.birth != Birth::Made || earlier.replaces);
@@ -496,16 +504,10 @@ impl Vm {
                 self.deliver(world, nth, selector, &arguments, Sender { system: false, query: input.query })
             }
             Action::Make { prototype, ensure } => {
-                if let Some((parent, _)) = input.path.rsplit_once('/') {
-                    match self.bring(world, parent) {
-                        Ok(Some(Some(_))) => {}
-                        Ok(Some(None)) => {
-                            let text = format!("there is no twin at {parent} for {} to be a part of", input.path);
-                            return End::Failed(self.plain_fault("PathError", text));
-                        }
-                        Ok(None) => return End::NotYet,
-                        Err(fault) => return End::Failed(fault),
-                    }
+                match self.parent_is_there(world, input.path) {
+                    Ok(Some(Ok(()))) => {}
+                    Ok(None) => return End::NotYet,
+                    Ok(Some(Err(fault))) | Err(fault) => return End::Failed(fault),
                 }
                 let class = match self.twin_class(prototype) {
                     Ok(class) => class,
@@ -523,6 +525,11 @@ impl Vm {
                     Err(stop) => End::Failed(self.fault_of_stop(stop)),
                 }
             }
+            Action::Clone { arguments } => match self.make_clone(world, input.path, arguments) {
+                Ok(Some(Ok(twin))) => End::Done(twin),
+                Ok(None) => End::NotYet,
+                Ok(Some(Err(fault))) | Err(fault) => End::Failed(fault),
+            },
             Action::Rearm { name } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 let name = Value::symbol(self.symbols.intern(name).0);
@@ -591,6 +598,22 @@ impl Vm {
             }
             Err(error) => Err(self.decode_fault(&error)),
         }
+    }
+
+    /// Whether the twin is there that a new one at `path` is a part of. Outer `None`: not known yet.
+    pub(crate) fn parent_is_there(
+        &mut self,
+        world: &mut Asked<'_>,
+        path: &str,
+    ) -> Result<Option<Result<(), Fault>>, Fault> {
+        let Some((parent, _)) = path.rsplit_once('/') else { return Ok(Some(Ok(()))) };
+        Ok(self.bring(world, parent)?.map(|there| match there {
+            Some(_) => Ok(()),
+            None => {
+                let text = format!("there is no twin at {parent} for {path} to be a part of");
+                Err(self.plain_fault(ExceptionKind::PathError.name(), text))
+            }
+        }))
     }
 
     /// Makes a twin in this turn; its slots are nil so far.

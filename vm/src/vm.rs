@@ -87,6 +87,9 @@ pub struct Selectors {
     pub initialize: Symbol,
     pub created: Symbol,
     pub start_up: Symbol,
+    pub start_timers: Symbol,
+    pub clone_as: Symbol,
+    pub clone_in_program: Symbol,
     pub fire_timer: Symbol,
     pub rearm_timer: Symbol,
 }
@@ -347,6 +350,9 @@ impl Vm {
             initialize: symbols.intern("initialize"),
             created: symbols.intern("created"),
             start_up: symbols.intern("startUp"),
+            start_timers: symbols.intern("startTimers"),
+            clone_as: symbols.intern("cloneAs:"),
+            clone_in_program: symbols.intern("cloneInProgram:"),
             fire_timer: symbols.intern("fireTimer:"),
             rearm_timer: symbols.intern("rearmTimer:"),
         };

@@ -6,7 +6,7 @@ use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
 use crate::reference::{NAME_BYTES_MAX, check_path};
 use crate::symbol::Symbol;
-use crate::turn::{ENSURE, Event, MAKE, Mode, TimerEffect};
+use crate::turn::{CLONE, ENSURE, Event, MAKE, Mode, TimerEffect};
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -24,6 +24,9 @@ pub const ROWS: &[Row] = &[
     ("Twin.allPartArray", all_part_array),
     ("Twin.end:", end),
     ("Twin.emit:withArguments:", emit),
+    ("Twin.cloneImageFor:", clone_image_for),
+    ("Twin.clone:as:", clone_as),
+    ("TwinReference.makeClone:at:", make_clone_at),
     ("Twin.oldSlot:", old_slot),
     ("Twin.startSlots", start_slots),
     ("Twin.timerNames", timer_names),
@@ -249,6 +252,63 @@ fn end(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             Err(Stop::Ask)
         }
     }
+}
+
+// ---- clones ----
+
+/// The path of a clone, which is the argument at `index`.
+fn clone_path(vm: &mut Vm, window: Window, index: usize) -> Result<String, Stop> {
+    let path = text(vm, window, index, "the path of a twin")?;
+    match check_path(&path) {
+        Ok(()) => Ok(path),
+        Err(wrong) => Err(vm.raise(ExceptionKind::PathError, wrong)),
+    }
+}
+
+fn clone_image_for(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    turn_only(vm)?;
+    let twin = twin(vm, window)?;
+    let from = twin_path(vm, window)?;
+    if vm.run.turn.twin_at(&from) != Some(Some(twin)) {
+        return Err(vm.raise(ExceptionKind::NoSuchTwin, format!("the twin at {from} was removed")));
+    }
+    let to = clone_path(vm, window, 0)?;
+    vm.run.question = Some(Question::CloneImage { from, to });
+    Err(Stop::Ask)
+}
+
+/// The bytes that [`clone_image_for`] answered.
+fn clone_arguments(vm: &mut Vm, window: Window) -> Result<Vec<u8>, Stop> {
+    let argument = window.argument(vm, 0);
+    let is_bytes = argument.is_pointer() && vm.class_of(argument) == vm.known.byte_array;
+    if is_bytes && vm.is_clone_image(vm.heap.bytes(argument)) {
+        return Ok(vm.heap.bytes(argument).to_vec());
+    }
+    Err(vm.raise(ExceptionKind::ArgumentError, "this is for what `cloneImageFor:` has answered"))
+}
+
+/// In the own composite in this turn; elsewhere a far send.
+fn clone_as(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "makes a clone")?;
+    turn_only(vm)?;
+    let twin = twin(vm, window)?;
+    let arguments = clone_arguments(vm, window)?;
+    let path = clone_path(vm, window, 1)?;
+    if vm.run.turn.is_near(&path) {
+        vm.run.question = Some(Question::Clone { path, arguments });
+        return Err(Stop::Ask);
+    }
+    let kind = vm.class(vm.class_of(twin)).name;
+    vm.send_far_message(path.clone(), CLONE.to_owned(), arguments)?;
+    vm.new_reference(&path, Some(kind))
+}
+
+fn make_clone_at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    program_only(vm, "makes a clone so")?;
+    let arguments = clone_arguments(vm, window)?;
+    let path = clone_path(vm, window, 1)?;
+    vm.run.question = Some(Question::Turn { path, kind: None, selector: CLONE.to_owned(), arguments });
+    Err(Stop::Ask)
 }
 
 // ---- events, slots ----

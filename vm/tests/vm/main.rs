@@ -2,6 +2,7 @@
 
 mod assemble;
 mod block;
+mod clone;
 mod exception;
 mod hostile;
 mod object;
