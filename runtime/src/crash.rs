@@ -48,7 +48,7 @@ fn step(core: &mut Core, vm: &mut twintalk_vm::Vm) -> bool {
     true
 }
 
-// delivery: D3.1, D3.2, D2.1
+// delivery: D2.1, D3.1, D3.2, D3.4
 #[test]
 fn wherever_it_crashes_each_far_send_is_handled_once_and_in_order() {
     for crash_after in 1..12 {

@@ -142,6 +142,7 @@ fn a_newer_format_is_refused_naming_both_versions() {
     assert_eq!(RocksStore::open_read_only(folder.path()).unwrap_err().to_string(), message);
 }
 
+// delivery: D7.4
 #[test]
 fn sync_counts_as_durable_what_was_flushed() {
     let folder = tempfile::tempdir().unwrap();
