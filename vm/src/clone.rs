@@ -113,22 +113,25 @@ impl Vm {
             Some(Some(nth)) => return Ok(Some(Err(self.taken(path, self.run.turn.twins[nth].value)))),
             None => return Ok(None),
         }
+        let unfinished = self.run.turn.unfinished.len();
         let made = match self.decode_clone(path, arguments) {
             Ok(made) => made,
             Err(error) => return Err(self.decode_fault(&error)),
         };
+        // The objects of all of them are in one list.
+        if self.complete_objects(world, made[0].0, unfinished)?.is_none() {
+            return Ok(None);
+        }
         for &(nth, shape) in &made {
-            let class = self.class_of(self.run.turn.twins[nth].value);
-            let carried = self.shapes.number_of(class) != Some(shape);
-            let transient = self.class(class).slots.iter().any(|slot| slot.annotation.transient);
-            if (carried || transient) && self.complete(world, nth, shape)?.is_none() {
+            let whole = self.is_whole(self.run.turn.twins[nth].value, shape, unfinished);
+            if !whole && self.complete(world, nth, shape, unfinished)?.is_none() {
                 return Ok(None);
             }
         }
         for &(nth, _) in &made {
             let twin = self.run.turn.twins[nth].value;
             if let Some(Target::Method(start)) = self.lookup(self.class_of(twin), self.selectors.start_timers) {
-                match self.call_inside(world, start, twin) {
+                match self.call_inside(world, start, twin, twin) {
                     End::Done(_) => {}
                     End::Failed(fault) => return Err(fault),
                     End::NotYet => return Ok(None),
@@ -188,7 +191,7 @@ impl Vm {
         }
         reader.text()?;
         reader.text()?;
-        let mut met = Met::default();
+        let mut met = Met::at_rest();
         let mut made = Vec::with_capacity(count / 2);
         for nth in 0..count / 2 {
             if reader.byte()? != tag::STRING {
@@ -208,6 +211,7 @@ impl Vm {
             self.run.turn.twins[nth].old_slots = old_slots;
             made.push((nth, shape));
         }
+        self.note_unfinished(&met);
         if reader.is_empty() { Ok(made) } else { Err(WRONG.into()) }
     }
 }

@@ -626,6 +626,17 @@ pub(crate) struct Met {
     below: u32,
     /// Whether something was read that would be written in other words now, since definitions have changed.
     stale: bool,
+    /// Whether transient slots start anew: in what was at rest, not in what is only passed.
+    with_transient: bool,
+    /// Objects that lack first values: where each lies among the handles, and its shape.
+    unfinished: Vec<(usize, u32)>,
+}
+
+impl Met {
+    /// For a state, rather than for what is passed.
+    pub fn at_rest() -> Met {
+        Met { with_transient: true, ..Met::default() }
+    }
 }
 
 /// A twin that was read: where it lies among the handles, its counter and shape.
@@ -694,7 +705,11 @@ impl Vm {
     pub(crate) fn decode_message(&mut self, bytes: &[u8]) -> Result<Value, DecodeError> {
         let mut reader = Reader::new(bytes);
         let handles = self.run.handles.len();
-        let value = self.decode_value(&mut reader, &mut Met::default(), None);
+        let mut met = Met::default();
+        let value = self.decode_value(&mut reader, &mut met, None);
+        if value.is_ok() {
+            self.note_unfinished(&met);
+        }
         self.run.handles.truncate(handles);
         let value = value.map_err(Fail::into_error)?;
         if reader.is_empty() { Ok(value) } else { Err(DecodeError::Damaged("more bytes than values")) }
@@ -716,6 +731,7 @@ impl Vm {
                 }
             }
         }
+        self.note_unfinished(&met);
         self.run.handles.truncate(start + count);
         if reader.is_empty() { Ok(count) } else { Err(DecodeError::Damaged("more bytes than values")) }
     }
@@ -724,8 +740,11 @@ impl Vm {
     /// and guarded.
     pub(crate) fn decode_image(&mut self, path: &str, bytes: &[u8], nth: usize) -> Result<Loaded, DecodeError> {
         let handles = self.run.handles.len();
-        let mut met = Met::default();
+        let mut met = Met::at_rest();
         let read = self.read_image(path, bytes, nth, &mut met);
+        if read.is_ok() {
+            self.note_unfinished(&met);
+        }
         let result = read.map(|Read { handle, counter, shape }| {
             let twin = self.run.handles[handle];
             let old_slots = self.old_slots(handle, shape);
@@ -795,6 +814,12 @@ impl Vm {
             }
         }
         Ok(handle)
+    }
+
+    /// Notes the objects that were read without first values, for [`Vm::complete_objects`].
+    pub(crate) fn note_unfinished(&mut self, met: &Met) {
+        let objects = met.unfinished.iter().map(|&(handle, shape)| (self.run.handles[handle], shape));
+        self.run.turn.unfinished.extend(objects);
     }
 
     fn met_object(&self, number: u32, met: &Met) -> Result<usize, DecodeError> {
@@ -920,6 +945,10 @@ impl Vm {
                 }
                 let object = self.allocate(class)?;
                 let handle = self.meet(number, object, met, owner, first == tag::OBJECT_IMMUTABLE)?;
+                let entry = self.shapes.entry(shape).ok_or(DecodeError::Damaged("a shape that is not known"))?;
+                if entry.lacks_new || entry.lacks_transient && met.with_transient {
+                    met.unfinished.push((handle, shape));
+                }
                 open.push(Filling { handle, shape: Some(shape), next: 0, count });
                 Ok(object)
             }

@@ -37,6 +37,10 @@ pub(crate) struct Entry {
     pub class: Option<ClassId>,
     /// For each stored slot the index in an object of `class`, where it still has the slot.
     pub offsets: Vec<Option<u32>>,
+    /// Whether objects of `class` have slots with a first value that the shape does not store: new ones.
+    pub lacks_new: bool,
+    /// The same, of transient slots.
+    pub lacks_transient: bool,
 }
 
 /// Every shape of a store.
@@ -56,7 +60,7 @@ impl Shapes {
         }
         let number = u32::try_from(self.entries.len()).expect("shapes are far fewer than 2^32");
         self.numbers.insert(shape.clone(), number);
-        self.entries.push(Entry { shape, class: None, offsets: Vec::new() });
+        self.entries.push(Entry { shape, class: None, offsets: Vec::new(), lacks_new: false, lacks_transient: false });
         number
     }
 
@@ -132,8 +136,28 @@ impl Vm {
                     .collect(),
                 None => Vec::new(),
             };
+            let lacking = class.map(|class| self.lacking(class, &entry.shape)).unwrap_or_default();
+            entry.lacks_new = lacking.iter().any(|&index| !self.is_transient(class, index));
+            entry.lacks_transient = lacking.iter().any(|&index| self.is_transient(class, index));
         }
         self.shapes = shapes;
+    }
+
+    fn is_transient(&self, class: Option<ClassId>, index: usize) -> bool {
+        class.is_some_and(|class| self.class(class).slots[index].annotation.transient)
+    }
+
+    /// The slots with a first value that an object of `class` written with `shape` is read without, in order.
+    pub(crate) fn lacking(&self, class: ClassId, shape: &Shape) -> Vec<usize> {
+        let slots = self.class(class).slots.iter().enumerate();
+        slots
+            .filter(|(_, slot)| {
+                let name = self.symbols.name(slot.name);
+                let is_stored = !slot.annotation.transient && shape.slots.iter().any(|stored| stored == name);
+                slot.initialiser.is_some() && !name.is_empty() && !is_stored
+            })
+            .map(|(index, _)| index)
+            .collect()
     }
 
     /// The shape of the objects of a class; none for traits and for the class of a prototype.

@@ -259,6 +259,8 @@ pub struct TurnState {
     random_used: bool,
     pub(crate) due_ns: Option<i64>,
     pub(crate) twins: Vec<TwinInTurn>,
+    /// Objects that were read with another shape than they have, each with that: they lack first values.
+    pub(crate) unfinished: Vec<(Value, u32)>,
     by_path: FxHashMap<Box<str>, usize>,
     /// By the number that an object's header has, less one: the twin it belongs to, and its number within that.
     numbers: Vec<(u32, u32)>,
@@ -283,6 +285,7 @@ impl TurnState {
             random_used: false,
             due_ns: None,
             twins: Vec::new(),
+            unfinished: Vec::new(),
             by_path: FxHashMap::default(),
             numbers: Vec::new(),
             left_bytes: 0,
@@ -301,6 +304,7 @@ impl TurnState {
         self.random_used = false;
         self.due_ns = None;
         self.twins.clear();
+        self.unfinished.clear();
         self.by_path.clear();
         self.numbers.clear();
         self.left_bytes = 0;
@@ -311,6 +315,7 @@ impl TurnState {
 
     pub(crate) fn visit_roots(&mut self, visit: &mut dyn FnMut(&mut Value)) {
         visit(&mut self.current);
+        self.unfinished.iter_mut().for_each(|(object, _)| visit(object));
         for twin in &mut self.twins {
             visit(&mut twin.value);
             twin.old_slots.iter_mut().for_each(|(_, value)| visit(value));
@@ -488,10 +493,16 @@ impl Vm {
         match input.action {
             Action::Message { selector, arguments } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                let unfinished = self.run.turn.unfinished.len();
                 let count = match self.decode_arguments(arguments) {
                     Ok(count) => count,
                     Err(error) => return End::Failed(self.decode_fault(&error)),
                 };
+                match self.complete_objects(world, nth, unfinished) {
+                    Ok(Some(())) => {}
+                    Ok(None) => return End::NotYet,
+                    Err(fault) => return End::Failed(fault),
+                }
                 let arguments: Vec<Value> = self.run.handles.drain(self.run.handles.len() - count..).collect();
                 let wanted = crate::symbol::argument_count(selector);
                 if wanted != count || count > ARGUMENTS_MAX {
@@ -578,11 +589,13 @@ impl Vm {
             return Ok(Some((!self.run.turn.twins[nth].removed).then_some(nth)));
         }
         let Asked::Turn(turn_world) = world else { unreachable!("a program has no twins of its own") };
+        let unfinished;
         let loaded = match turn_world.near_twin(path) {
             Answer::NotYet => return Ok(None),
             Answer::Here(None) => return Ok(Some(None)),
             Answer::Here(Some(bytes)) => {
                 let nth = self.run.turn.twins.len();
+                unfinished = self.run.turn.unfinished.len();
                 self.decode_image(path, bytes, nth)
             }
         };
@@ -591,7 +604,8 @@ impl Vm {
                 let birth = if loaded.stale { Birth::Carried } else { Birth::Loaded };
                 let nth = self.run.turn.add(path, loaded.twin, birth, loaded.counter);
                 self.run.turn.twins[nth].old_slots = loaded.old_slots;
-                if self.needs_completing(loaded.twin, birth) && self.complete(world, nth, loaded.shape)?.is_none() {
+                let whole = self.is_whole(loaded.twin, loaded.shape, unfinished);
+                if !whole && self.complete(world, nth, loaded.shape, unfinished)?.is_none() {
                     return Ok(None);
                 }
                 Ok(Some(Some(nth)))
