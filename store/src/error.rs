@@ -104,6 +104,15 @@ pub enum Place {
     },
     /// Somewhere in a table.
     Table(Table),
+    /// Somewhere in the logs of the partitions.
+    Logs,
+    /// In a file of the engine below.
+    File {
+        /// Its name in the engine's folder.
+        name: String,
+        /// The byte where what is damaged starts, as far as that can be told.
+        byte: Option<u64>,
+    },
     /// In the folder, below what positions tell.
     Folder,
 }
@@ -146,6 +155,9 @@ impl fmt::Display for Place {
             Place::Log { partition, position } => write!(f, "partition {partition}, position {position}"),
             Place::Row { table, key } => write!(f, "table `{table}`, key {}", key.escape_ascii()),
             Place::Table(table) => write!(f, "table `{table}`"),
+            Place::Logs => f.write_str("the logs of the partitions"),
+            Place::File { name, byte: Some(byte) } => write!(f, "file `{name}`, byte {byte}"),
+            Place::File { name, byte: None } => write!(f, "file `{name}`"),
             Place::Folder => f.write_str("the folder of the store"),
         }
     }

@@ -9,9 +9,9 @@
 //! `async` hands each commit to the operating system; `sync` does so too, and [`Log::flush`]
 //! then flushes the write-ahead log once for all who wait.
 //!
-//! On opening, RocksDB drops a torn end of its write-ahead log and refuses other damage in it, but
-//! for one kind that `wal.rs` finds. What lies below its own checksums, ours find: on each block,
-//! for its place, and for a log that ends before its checkpoint.
+//! On opening, RocksDB drops a torn end of its write-ahead log; `frames.rs` looks first whether it is no more
+//! than that. What lies below RocksDB's own checksums, ours find: on each block, for its place, and for a log
+//! that ends before its checkpoint.
 //!
 //! Invariant: `end` of a partition is behind its last block; only the holder of `writer` moves it.
 
@@ -36,7 +36,7 @@ use crate::tables::{CHECKPOINT, POSITION_BYTES, TRIMMED};
 use crate::{Batch, BlockBytes, BlockIter, Blocks, CheckReport, Corruption, Durability, Key, KeyRange, Log, Partition};
 use crate::{Place, Position, Row, RowIter, Rows, STORE_FORMAT, Settings, Store, StoreError, Table, Tables, check};
 
-mod wal;
+mod frames;
 
 /// Where in the folder of a store RocksDB keeps its files.
 const ENGINE: &str = "rocksdb";
@@ -135,9 +135,10 @@ impl RocksStore {
         let lock = folder::lock(folder, ENGINE)?;
         let path = folder.join(ENGINE);
         let is_new = !has_store(folder);
-        if !is_new {
-            refuse_unknown_families(&path)?;
-            wal::refuse_damaged_end(&path)?;
+        if is_new {
+            refuse_lost_files(&path)?;
+        } else {
+            look_first(&path)?;
         }
         let mut options = database_options();
         options.create_if_missing(true);
@@ -162,7 +163,6 @@ impl RocksStore {
             return Err(StoreError::Missing { folder: folder.to_owned() });
         }
         let path = folder.join(ENGINE);
-        refuse_unknown_families(&path)?;
         let db = open_unchanged(folder, &path)?;
         let Some(settings) = read_settings(&db)? else {
             return Err(StoreError::Missing { folder: folder.to_owned() });
@@ -562,7 +562,7 @@ fn open_unchanged(folder: &Path, path: &Path) -> Result<DB, StoreError> {
     let mut attempt = 1;
     loop {
         let before = manifest(path);
-        let opened = wal::refuse_damaged_end(path).and_then(|()| {
+        let opened = look_first(path).and_then(|()| {
             DB::open_cf_descriptors_read_only(&read_only_options(), path, families(None), false)
                 .map_err(|error| open_error(folder, error))
         });
@@ -591,9 +591,37 @@ fn manifest(path: &Path) -> io::Result<(String, u64)> {
     Ok((name, length))
 }
 
-/// A newer version may have families that this one does not know; RocksDB would only say that.
-fn refuse_unknown_families(path: &Path) -> Result<(), StoreError> {
+/// Without the file `CURRENT` RocksDB would make a new store in the place of one that is there.
+fn refuse_lost_files(path: &Path) -> Result<(), StoreError> {
+    let files = match fs::read_dir(path) {
+        Ok(files) => files,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for file in files {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        // A store whose making was cut short has neither rows nor records.
+        if name.ends_with(".sst") || (name.ends_with(".log") && file.metadata()?.len() > 0) {
+            let at = Place::File { name: "CURRENT".to_owned(), byte: None };
+            return Err(StoreError::Corrupt {
+                at,
+                reason: Corruption::Engine(format!("it is missing, `{name}` is not")),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what RocksDB would believe, or would only call strange.
+fn look_first(path: &Path) -> Result<(), StoreError> {
+    let write_ahead_logs = frames::refuse_damage(path)?;
     let found = DB::list_cf(&Options::default(), path).map_err(|error| engine_error(Place::Folder, error))?;
+    // It is there before the families are, and there is another before it goes.
+    if write_ahead_logs == 0 && found.iter().any(|name| name == LOG) {
+        return Err(frames::damaged("*.log", None, "the write-ahead log is missing"));
+    }
+    // A newer version may have families that this one does not know.
     let Some(unknown) = found.iter().find(|name| *name != DEFAULT && !family_names().any(|known| known == *name))
     else {
         return Ok(());
@@ -733,15 +761,43 @@ fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {
     }
     // A file that its own list names is not there.
     if error.kind() == ErrorKind::IOError && message.contains("No such file") {
-        return StoreError::Corrupt { at: Place::Folder, reason: Corruption::Engine(error.into_string()) };
+        let at = file_in(message).unwrap_or(Place::Folder);
+        return StoreError::Corrupt { at, reason: Corruption::Engine(error.into_string()) };
     }
-    engine_error(Place::Folder, error)
+    match engine_error(Place::Folder, error) {
+        StoreError::Corrupt { at: Place::Folder, reason: Corruption::Engine(message) } => {
+            // RocksDB does not say which file of rows it means, and suspects the manifest, which is looked at before.
+            let message = message.split("  The file ").next().unwrap_or_default().to_owned();
+            StoreError::Corrupt { at: damaged_family(folder), reason: Corruption::Engine(message) }
+        }
+        other => other,
+    }
+}
+
+/// The table, or the logs, whose files do not open, if they are those of one.
+fn damaged_family(folder: &Path) -> Place {
+    let opens = |name: &str| {
+        let families = [DEFAULT, name];
+        DB::open_cf_for_read_only(&read_only_options(), folder.join(ENGINE), families, false).is_ok()
+    };
+    let table = Table::ALL.iter().find(|table| !opens(table.title()));
+    match table {
+        Some(_) if !opens(DEFAULT) => Place::Folder,
+        Some(table) => Place::Table(*table),
+        None if !opens(LOG) => Place::Logs,
+        None => Place::Folder,
+    }
 }
 
 fn engine_error(at: Place, error: rocksdb::Error) -> StoreError {
     match error.kind() {
         ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotSupported | ErrorKind::NotFound => {
-            StoreError::Corrupt { at, reason: Corruption::Engine(error.into_string()) }
+            let message = error.into_string();
+            let at = match at {
+                Place::Folder | Place::Table(_) => file_in(&message).unwrap_or(at),
+                Place::Log { .. } | Place::Row { .. } | Place::Logs | Place::File { .. } => at,
+            };
+            StoreError::Corrupt { at, reason: Corruption::Engine(message) }
         }
         ErrorKind::IOError
         | ErrorKind::MergeInProgress
@@ -756,6 +812,15 @@ fn engine_error(at: Place, error: rocksdb::Error) -> StoreError {
         | ErrorKind::ColumnFamilyDropped
         | ErrorKind::Unknown => StoreError::Io(io::Error::other(error.into_string())),
     }
+}
+
+/// The file of rows that a message of RocksDB names, and the byte where the damage starts.
+fn file_in(message: &str) -> Option<Place> {
+    let end = message.find(".sst")? + ".sst".len();
+    let name = message[..end].rsplit(['/', ' ']).next()?.to_owned();
+    let number = |text: &str| text.split(' ').next().and_then(|digits| digits.parse().ok());
+    let byte = message[end..].strip_prefix(" offset ").or_else(|| Some(message.split_once("Footer at ")?.1));
+    Some(Place::File { name, byte: byte.and_then(number) })
 }
 
 #[cfg(test)]
