@@ -53,6 +53,10 @@ tables! {
     Timers = "timers", positioned: true;
     /// Messages that a closed composite cannot take yet: key [`Key::waiting`].
     Waiting = "waiting", positioned: true;
+    /// What is remembered of failures: which twins are in quarantine, and when twins failed: key [`Key::state`].
+    Supervision = "supervision", positioned: true;
+    /// Messages that were laid aside, by the record of their failure: key [`Key::dead_letter`].
+    DeadLetters = "deadletters", positioned: true;
     /// How far the messages of others have been taken: keys [`Key::taken_from`] and
     /// [`Key::taken_outside`].
     Taken = "taken", positioned: true;
@@ -155,6 +159,16 @@ impl Key {
     /// The `number`th message that waits for `composite`.
     pub fn waiting(&mut self, partition: Partition, composite: &str, number: u64) -> &Key {
         self.start(partition).put_path(composite).put(&[END]).put(&number.to_be_bytes())
+    }
+
+    /// The message whose turn failed in the record at `at`; those of a partition ascend by position.
+    pub fn dead_letter(&mut self, partition: Partition, at: Position) -> &Key {
+        self.start(partition).put(&at.to_bytes())
+    }
+
+    /// The position in a key of [`Key::dead_letter`].
+    pub fn position(&self) -> Option<Position> {
+        self.rest().try_into().ok().map(Position::from_bytes)
     }
 
     /// How far `partition` has taken the log of `from`.

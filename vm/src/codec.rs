@@ -24,9 +24,9 @@ use crate::clone::Move;
 use crate::heap;
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
-use crate::turn::LEFT_BYTES_MAX;
+use crate::turn::{Failed, LEFT_BYTES_MAX};
 use crate::value::{Kind, Value};
-use crate::vm::Vm;
+use crate::vm::{ARGUMENTS_MAX, Vm};
 
 /// The first byte of a value.
 pub(crate) mod tag {
@@ -267,6 +267,44 @@ pub fn read_timer_arguments(arguments: &[u8]) -> Option<(&str, i64)> {
         _ => return None,
     };
     reader.is_empty().then_some((name, due_ns))
+}
+
+/// The arguments of the message that tells a twin of a failure below it: the part, the selector, kind and text of the
+/// fault, then the arguments of the message.
+pub fn failed_arguments(failed: &Failed<'_>) -> Vec<u8> {
+    let mut reader = Reader::new(&failed.arguments);
+    let (count, values) = match reader.number() {
+        Ok(count) if count <= ARGUMENTS_MAX as u64 => (count, reader.bytes),
+        Ok(_) | Err(_) => (0, &[][..]),
+    };
+    let mut out = Vec::new();
+    put_number(&mut out, count + 4);
+    out.push(tag::REFERENCE);
+    put_bytes(&mut out, failed.part.as_bytes());
+    put_bytes(&mut out, &[]);
+    for (tag, text) in [(tag::SYMBOL, failed.selector), (tag::SYMBOL, failed.kind), (tag::STRING, failed.text)] {
+        out.push(tag);
+        put_bytes(&mut out, text.as_bytes());
+    }
+    out.extend_from_slice(values);
+    out
+}
+
+/// What [`failed_arguments`] wrote.
+pub fn read_failed_arguments(arguments: &[u8]) -> Option<Failed<'_>> {
+    let mut reader = Reader::new(arguments);
+    let count = reader.number().ok()?.checked_sub(4)?;
+    let mut text = |wanted: u8| {
+        let found = reader.byte().ok()?;
+        let text = reader.text().ok()?;
+        (found == wanted && (wanted != tag::REFERENCE || reader.text().ok()?.is_empty())).then_some(text)
+    };
+    let part = text(tag::REFERENCE)?;
+    let (selector, kind, fault) = (text(tag::SYMBOL)?, text(tag::SYMBOL)?, text(tag::STRING)?);
+    let mut arguments = Vec::new();
+    put_number(&mut arguments, count);
+    arguments.extend_from_slice(reader.bytes);
+    Some(Failed { part, selector, arguments: arguments.into(), kind, text: fault })
 }
 
 // ---- writing ----

@@ -50,6 +50,8 @@ exceptions! {
     NotStorable,
     /// A message to a twin that is not there.
     NoSuchTwin,
+    /// A message that is no query, to a twin that takes none until it is released.
+    Quarantined,
     /// A path that is not one, or is taken.
     PathError,
     /// A program variable, or a slot behind the dashes, touched in a turn.

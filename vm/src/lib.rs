@@ -31,6 +31,7 @@ pub mod reference;
 #[allow(unsafe_code, reason = "the slow half of the interpreter")]
 pub mod send;
 pub mod shape;
+mod supervise;
 pub mod symbol;
 pub mod tree;
 pub mod turn;

@@ -142,7 +142,7 @@ impl Vm {
         }
     }
 
-    fn new_exception(&mut self, class: ClassId, text: &str) -> Result<Value, Stop> {
+    pub(crate) fn new_exception(&mut self, class: ClassId, text: &str) -> Result<Value, Stop> {
         let text = self.new_string(text)?;
         self.run.handles.push(text);
         let exception = self.allocate(class);
@@ -330,6 +330,10 @@ impl Vm {
         }
         let starts_query = method.flags.query && !self.run.turn.query;
         let crosses = receiver != self.run.turn.current && !of_kernel;
+        if crosses && self.run.turn.meets_quarantine && !method.flags.query {
+            let selector = method.selector;
+            self.check_quarantine(receiver, selector)?;
+        }
         if !starts_query && !crosses {
             return self.activate(window, answer, code);
         }

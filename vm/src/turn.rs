@@ -12,6 +12,8 @@
 //! After the message has been answered, every changed or new twin is checked: the types and ranges
 //! of its slots, then its invariants, which run as queries. Only then are the effects written out.
 
+use std::borrow::Cow;
+
 use rustc_hash::FxHashMap;
 use twintalk_bytecode::image::Supervision;
 
@@ -60,6 +62,11 @@ pub enum Action<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// A twin below this one has failed, and this one is to be told.
+    Failed {
+        /// The arguments of the message that tells it, as [`failed_arguments`](crate::codec::failed_arguments) writes them.
+        arguments: &'a [u8],
+    },
     /// A timer of the twin is due.
     Timer {
         /// Its name.
@@ -67,6 +74,21 @@ pub enum Action<'a> {
         /// When it was due, in nanoseconds since 1970 UTC.
         due_ns: i64,
     },
+}
+
+/// A message whose turn failed, as the twin above its receiver is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed<'a> {
+    /// The twin that the message was for.
+    pub part: &'a str,
+    /// The message.
+    pub selector: &'a str,
+    /// Its arguments, as the codec writes them; of a reply none.
+    pub arguments: Cow<'a, [u8]>,
+    /// The kind of the fault.
+    pub kind: &'a str,
+    /// Its text.
+    pub text: &'a str,
 }
 
 /// All that a turn is a function of, but for what it asks.
@@ -92,7 +114,7 @@ pub struct TurnInput<'a> {
 
 /// On whose behalf a turn sends its message.
 #[derive(Clone, Copy, Debug)]
-struct Sender {
+pub(crate) struct Sender {
     /// The system itself, which may send what is private: `startUp` and the like.
     system: bool,
     /// A query, to which only queries answer.
@@ -100,7 +122,7 @@ struct Sender {
 }
 
 impl Sender {
-    const SYSTEM: Sender = Sender { system: true, query: false };
+    pub(crate) const SYSTEM: Sender = Sender { system: true, query: false };
 }
 
 /// A turn that ended, and what it is a function of beside its input.
@@ -196,6 +218,8 @@ pub const MAKE: &str = "<new:>";
 pub const ENSURE: &str = "<ensure:>";
 /// The same for `cloneAs:`.
 pub const CLONE: &str = "<clone:>";
+/// The selector under which a twin in quarantine is released.
+pub const RELEASE: &str = "<release>";
 
 /// Something a twin emitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,6 +262,8 @@ pub(crate) struct TwinInTurn {
     /// The next number for an object of it.
     pub counter: u32,
     pub removed: bool,
+    /// Whether it takes nothing but queries.
+    pub quarantined: bool,
     /// Whether it was made where this turn removed one that was at rest.
     pub replaces: bool,
     /// What the slots of a carried twin held before, by name: for `oldSlot:`.
@@ -261,6 +287,8 @@ pub struct TurnState {
     pub(crate) twins: Vec<TwinInTurn>,
     /// Objects that were read with another shape than they have, each with that: they lack first values.
     pub(crate) unfinished: Vec<(Value, u32)>,
+    /// Whether one of them takes nothing but queries.
+    pub(crate) meets_quarantine: bool,
     by_path: FxHashMap<Box<str>, usize>,
     /// By the number that an object's header has, less one: the twin it belongs to, and its number within that.
     numbers: Vec<(u32, u32)>,
@@ -286,6 +314,7 @@ impl TurnState {
             due_ns: None,
             twins: Vec::new(),
             unfinished: Vec::new(),
+            meets_quarantine: false,
             by_path: FxHashMap::default(),
             numbers: Vec::new(),
             left_bytes: 0,
@@ -305,6 +334,7 @@ impl TurnState {
         self.due_ns = None;
         self.twins.clear();
         self.unfinished.clear();
+        self.meets_quarantine = false;
         self.by_path.clear();
         self.numbers.clear();
         self.left_bytes = 0;
@@ -341,6 +371,7 @@ impl TurnState {
             birth,
             counter,
             removed: false,
+            quarantined: false,
             replaces,
             old_slots: Vec::new(),
         });
@@ -512,6 +543,9 @@ impl Vm {
                     return End::Failed(self.plain_fault(ExceptionKind::ArgumentError.name(), text));
                 }
                 let selector = self.symbols.intern(selector);
+                if let Some(fault) = self.refused_in_quarantine(nth, selector) {
+                    return End::Failed(fault);
+                }
                 self.deliver(world, nth, selector, &arguments, Sender { system: false, query: input.query })
             }
             Action::Make { prototype, ensure } => {
@@ -546,6 +580,15 @@ impl Vm {
                 let name = Value::symbol(self.symbols.intern(name).0);
                 self.deliver(world, nth, self.selectors.rearm_timer, &[name], Sender::SYSTEM)
             }
+            Action::Failed { arguments } => {
+                let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                match crate::codec::read_failed_arguments(arguments) {
+                    Some(failed) => self.receive_failed(world, nth, &failed),
+                    None => {
+                        End::Failed(self.plain_fault(ExceptionKind::ArgumentError.name(), "damaged arguments".into()))
+                    }
+                }
+            }
             Action::Timer { name, due_ns } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 self.run.turn.due_ns = Some(due_ns);
@@ -556,7 +599,7 @@ impl Vm {
     }
 
     /// Sends to a twin of the turn, from outside it, and runs to the answer. `private_ok`: in the system's own name.
-    fn deliver(
+    pub(crate) fn deliver(
         &mut self,
         world: &mut Asked<'_>,
         nth: usize,
@@ -599,11 +642,14 @@ impl Vm {
                 self.decode_image(path, bytes, nth)
             }
         };
+        let quarantined = turn_world.is_quarantined(path);
         match loaded {
             Ok(loaded) => {
                 let birth = if loaded.stale { Birth::Carried } else { Birth::Loaded };
                 let nth = self.run.turn.add(path, loaded.twin, birth, loaded.counter);
                 self.run.turn.twins[nth].old_slots = loaded.old_slots;
+                self.run.turn.twins[nth].quarantined = quarantined;
+                self.run.turn.meets_quarantine |= quarantined;
                 let whole = self.is_whole(loaded.twin, loaded.shape, unfinished);
                 if !whole && self.complete(world, nth, loaded.shape, unfinished)?.is_none() {
                     return Ok(None);

@@ -92,6 +92,7 @@ pub struct Selectors {
     pub clone_in_program: Symbol,
     pub fire_timer: Symbol,
     pub rearm_timer: Symbol,
+    pub part_failed: Symbol,
 }
 
 /// An entry of the table behind all inline caches.
@@ -355,6 +356,7 @@ impl Vm {
             clone_in_program: symbols.intern("cloneInProgram:"),
             fire_timer: symbols.intern("fireTimer:"),
             rearm_timer: symbols.intern("rearmTimer:"),
+            part_failed: symbols.intern("partFailed:on:with:"),
         };
         Vm {
             symbols,

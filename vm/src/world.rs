@@ -50,6 +50,11 @@ pub trait World {
     /// The twin at `path`, of the composite of this turn, at rest as it was last committed; `None` if there is none.
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>>;
 
+    /// Whether the twin at `path`, of the composite of this turn, takes nothing but queries until it is released.
+    fn is_quarantined(&mut self, _path: &str) -> bool {
+        false
+    }
+
     /// The paths of all committed twins below `path`, of the composite of this turn, sorted.
     fn parts(&mut self, path: &str) -> Answer<Vec<String>>;
 

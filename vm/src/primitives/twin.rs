@@ -6,7 +6,7 @@ use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
 use crate::reference::{NAME_BYTES_MAX, check_path};
 use crate::symbol::Symbol;
-use crate::turn::{CLONE, ENSURE, Event, MAKE, Mode, TimerEffect};
+use crate::turn::{CLONE, ENSURE, Event, MAKE, Mode, RELEASE, TimerEffect};
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -23,6 +23,7 @@ pub const ROWS: &[Row] = &[
     ("Twin.partArray", part_array),
     ("Twin.allPartArray", all_part_array),
     ("Twin.end:", end),
+    ("Twin.release", release),
     ("Twin.emit:withArguments:", emit),
     ("Twin.cloneImageFor:", clone_image_for),
     ("Twin.clone:as:", clone_as),
@@ -252,6 +253,17 @@ fn end(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             Err(Stop::Ask)
         }
     }
+}
+
+/// Sends a twin in quarantine the message that releases it; nothing to another.
+fn release(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "releases a twin")?;
+    turn_only(vm)?;
+    let path = twin_path(vm, window)?;
+    if vm.run.turn.find(&path).is_some_and(|nth| vm.run.turn.twins[nth].quarantined) {
+        vm.send_far_message(path, RELEASE.to_owned(), vec![0])?;
+    }
+    Ok(window.receiver(vm))
 }
 
 // ---- clones ----
