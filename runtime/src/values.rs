@@ -84,7 +84,7 @@ fn datum(tree: Tree) -> Datum {
         Tree::Symbol(name) => Datum::Symbol(name),
         Tree::String(text) => Datum::String(text),
         Tree::Bytes(bytes) => Datum::Bytes(bytes),
-        Tree::Array(elements) => Datum::Array(elements.into_iter().map(datum).collect()),
+        Tree::Array(elements) | Tree::Part(elements) => Datum::Array(elements.into_iter().map(datum).collect()),
         Tree::Reference(path, _) => Datum::Reference(path),
         Tree::Prototype(name) => Datum::Symbol(name),
         Tree::Promise(number) => object("Promise", vec![("number", Datum::Int(number.into()))]),
@@ -118,6 +118,11 @@ fn kernel_object(prototype: String, slots: Vec<(String, Tree)>) -> Datum {
                 && let Some(elements) = start.checked_add(size).and_then(|end| array.get(start..end))
             {
                 return Datum::Array(elements.iter().cloned().map(datum).collect());
+            }
+            if let (Some(root), Some(start), Some(size)) = (slot("array"), count("start"), count("size"))
+                && let Some(elements) = start.checked_add(size).and_then(|end| root.in_parts(start..end))
+            {
+                return Datum::Array(elements.into_iter().map(datum).collect());
             }
         }
         "Dictionary" | "IdentityDictionary" => {

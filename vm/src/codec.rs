@@ -388,7 +388,7 @@ impl<'a> Encoder<'a> {
                 return Err(EncodeError::TooLarge);
             }
             let next = if self.vm.heap.has_flags(object, heap::INDEXED) {
-                self.vm.heap.elements(object).get(index).copied()
+                self.vm.heap.contents(object).get(index).copied()
             } else {
                 self.stored_slot(object, index)
             };
@@ -623,7 +623,7 @@ impl Vm {
             let indexed = self.heap.has_flags(object, heap::INDEXED);
             for offset in self.heap.changed_indices(nth) {
                 let (index, value) = if indexed {
-                    (Some(offset), self.heap.element(object, offset))
+                    (Some(offset), self.heap.contents(object)[offset])
                 } else {
                     (self.stored_index(object, offset), self.heap.slot(object, offset))
                 };
@@ -913,7 +913,7 @@ impl Vm {
                 None => self.run.handles[root] = value,
                 Some((handle, None, index)) => {
                     let object = self.run.handles[handle];
-                    self.heap.init_element(object, index, value);
+                    self.heap.init_part_element(object, index, value);
                 }
                 Some((handle, Some(shape), index)) => {
                     if let Some(offset) = self.offset_of(shape, index) {
@@ -1000,6 +1000,9 @@ impl Vm {
                     return Err(DecodeError::Damaged("elements for a shape that has none").into());
                 }
                 let object = self.allocate_indexed(class, count)?;
+                if class == self.known.list_part {
+                    self.heap.set_flags(object, heap::BLOCK);
+                }
                 let handle = self.meet(number, object, met, owner, first == tag::INDEXED_IMMUTABLE)?;
                 open.push(Filling { handle, shape: None, next: 0, count });
                 Ok(object)

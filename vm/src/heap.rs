@@ -43,7 +43,8 @@ pub const IMMUTABLE: u64 = 1 << 3;
 pub const OLD: u64 = 1 << 4;
 /// Is text whose bytes are all below 128.
 pub const ASCII: u64 = 1 << 5;
-/// A block: its elements are the VM's business, and no primitive reads or writes them.
+/// A block, or a part of a collection: its elements are the VM's business, and no primitive for arrays reads or writes
+/// them.
 pub const BLOCK: u64 = 1 << 6;
 /// Was copied aside in this turn: a query guards it again without copying it twice.
 const REMEMBERED: u64 = 1 << 7;
@@ -300,6 +301,13 @@ impl Heap {
         Ok(Value::pointer(object))
     }
 
+    /// A new part of a collection: `length` elements, all nil, that can be written to.
+    pub(crate) fn allocate_part(&mut self, class: ClassId, length: usize) -> Result<Value, Full> {
+        let part = self.allocate_indexed(class, length)?;
+        self.set_flags(part, BLOCK);
+        Ok(part)
+    }
+
     /// `words` new words of the region.
     #[inline(always)]
     fn bump(&mut self, words: usize) -> Result<*mut u64, Full> {
@@ -486,6 +494,36 @@ impl Heap {
     pub fn elements(&self, object: Value) -> &[Value] {
         assert!(self.header(object) & (INDEXED | RAW | BLOCK) == INDEXED, "an array of values");
         self.values(object)
+    }
+
+    /// The elements of an array or of a part.
+    ///
+    /// # Panics
+    /// For all else.
+    pub(crate) fn contents(&self, object: Value) -> &[Value] {
+        let header = self.header(object);
+        assert!(header & (INDEXED | RAW) == INDEXED && header & (BLOCK | IMMUTABLE) != BLOCK | IMMUTABLE, "no block");
+        self.values(object)
+    }
+
+    /// The element at `index` of a part.
+    ///
+    /// # Panics
+    /// Past the end.
+    #[inline(always)]
+    pub(crate) fn part_element(&self, part: Value, index: usize) -> Value {
+        self.contents(part)[index]
+    }
+
+    /// Writes the element at `index` of a part, or of an array, without the barrier.
+    ///
+    /// # Panics
+    /// Past the end.
+    #[inline(always)]
+    pub(crate) fn init_part_element(&mut self, part: Value, index: usize, value: Value) {
+        assert!(index < self.contents(part).len(), "the caller knows the length");
+        // SAFETY: just checked.
+        unsafe { *part.address().add(2 + index) = value.bits() }
     }
 
     /// Where the elements of a block start.

@@ -24,6 +24,7 @@ pub mod heap;
 pub mod interpret;
 pub mod link;
 pub mod number;
+mod part;
 pub mod primitive;
 pub mod primitives;
 pub mod profile;

@@ -30,6 +30,13 @@ pub struct Shape {
     pub slots: Vec<String>,
 }
 
+impl Shape {
+    /// Whether its objects are parts of long lists.
+    pub(crate) fn is_part(&self) -> bool {
+        self.kernel && self.prototype == "ListPart"
+    }
+}
+
 /// A shape, and how the linked program reads it.
 pub(crate) struct Entry {
     pub shape: Shape,

@@ -7,6 +7,7 @@
 use num_bigint::BigInt;
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_integer, put_number, tag};
+use crate::part::{FAN, LEAF, checked_span};
 use crate::shape::{Shape, Shapes};
 use crate::value::{INTEGER_MAX, INTEGER_MIN};
 
@@ -34,6 +35,8 @@ pub enum Tree {
     Bytes(Vec<u8>),
     /// An array.
     Array(Vec<Tree>),
+    /// A part of a long list: see [`Tree::in_parts`].
+    Part(Vec<Tree>),
     /// A twin, by its path, and the name of its prototype, which is empty where it is not known.
     Reference(String, String),
     /// A prototype, by its name.
@@ -98,6 +101,29 @@ impl Tree {
         let slots = read_slots(&mut reader, shapes, &shape.slots, 0)?;
         ended(&reader)?;
         Ok(Tree::Object { prototype: shape.prototype.clone(), slots })
+    }
+
+    /// The elements at `positions` of a list whose root this is; `None` if it is none, or they are not all there.
+    pub fn in_parts(&self, positions: std::ops::Range<usize>) -> Option<Vec<Tree>> {
+        let mut elements = Vec::new();
+        let mut position = positions.start;
+        while position < positions.end {
+            let mut at = self;
+            let leaf = loop {
+                let Tree::Part(parts) = at else { return None };
+                let height = match parts.get(FAN) {
+                    Some(Tree::Integer(height)) if parts.len() == FAN + 1 => usize::try_from(height).ok()?,
+                    Some(_) | None if parts.len() == LEAF => break parts,
+                    Some(_) | None => return None,
+                };
+                at = parts.get(position / checked_span(height.checked_sub(1)?)? % FAN)?;
+            };
+            let from = position % LEAF;
+            let count = (LEAF - from).min(positions.end - position);
+            elements.extend_from_slice(&leaf[from..from + count]);
+            position += count;
+        }
+        Some(elements)
     }
 
     /// Appends the value as the VM reads it.
@@ -181,7 +207,7 @@ impl Tree {
                     }
                 }
             }
-            Tree::Promise(_) | Tree::Object { .. } | Tree::Again(_) | Tree::Deeper => {
+            Tree::Promise(_) | Tree::Object { .. } | Tree::Part(_) | Tree::Again(_) | Tree::Deeper => {
                 return Err(
                     "only numbers, strings, symbols, booleans, nil, arrays and twins can be handed in".to_owned()
                 );
@@ -259,13 +285,14 @@ fn read(reader: &mut Reader<'_>, shapes: &Shapes, depth: usize) -> Result<Tree, 
         }
         tag::INDEXED | tag::INDEXED_IMMUTABLE => {
             reader.number32()?;
-            name_of(reader.number32()?)?;
+            let is_part = name_of(reader.number32()?)?.is_part();
             let count = reader.length()?;
             if depth == DEPTH_MAX {
                 skip(reader, shapes, count)?;
                 return Ok(Tree::Deeper);
             }
-            Tree::Array((0..count).map(|_| read(reader, shapes, depth + 1)).collect::<Result<_, _>>()?)
+            let elements = (0..count).map(|_| read(reader, shapes, depth + 1)).collect::<Result<_, _>>()?;
+            if is_part { Tree::Part(elements) } else { Tree::Array(elements) }
         }
         tag::RAW | tag::RAW_IMMUTABLE => {
             reader.number32()?;

@@ -62,6 +62,7 @@ well_known! {
     symbol = "Symbol",
     string = "String",
     array = "Array",
+    list_part = "ListPart",
     byte_array = "ByteArray",
     block = "Block",
     cell = "Cell",
@@ -625,6 +626,11 @@ impl Vm {
         {
             return Ok(object);
         }
+        self.copy_words(object)
+    }
+
+    /// A shallow copy of an object that can be written to.
+    pub(crate) fn copy_words(&mut self, object: Value) -> Result<Value, Stop> {
         match self.heap.copy(object) {
             Ok(copy) => Ok(copy),
             Err(heap::Full) => {

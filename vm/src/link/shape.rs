@@ -95,7 +95,7 @@ impl<'a> Linker<'a, '_> {
         }
 
         let layout = match (number, name_text) {
-            (0, "Array") => Layout::Elements,
+            (0, "Array" | "ListPart") => Layout::Elements,
             (0, "String" | "ByteArray" | "LargeInteger" | "Float") => Layout::Bytes,
             (0, "Nil" | "True" | "False" | "Integer" | "Character" | "Symbol" | "Block") => Layout::None,
             _ => parent.map_or(Layout::Slots, |parent| self.vm.class(parent).layout),

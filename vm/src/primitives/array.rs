@@ -1,4 +1,4 @@
-//! `Array`, `ByteArray` and `List`: elements by index.
+//! `Array` and `ByteArray`: elements by index.
 
 use std::ops::Range;
 
@@ -23,9 +23,6 @@ pub const ROWS: &[Row] = &[
     ("ByteArray.at:put:", byte_at_put),
     ("ByteArray.asString", bytes_as_string),
     ("ByteArray class.new:", new_bytes),
-    ("List.at:", list_at),
-    ("List.at:put:", list_at_put),
-    ("List.add:", list_add),
 ];
 
 /// The receiver, an array, and its size.
@@ -66,13 +63,13 @@ fn new(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     new_array(vm, class, size)
 }
 
-fn new_array(vm: &mut Vm, class: ClassId, size: usize) -> Result<Value, Stop> {
+pub(crate) fn new_array(vm: &mut Vm, class: ClassId, size: usize) -> Result<Value, Stop> {
     vm.spend(size / 16);
     vm.allocate_indexed(class, size)
 }
 
 /// Copies a range of `from` to the start of `to`, which is new.
-fn fill(vm: &mut Vm, to: Value, start: usize, from: Value, range: Range<usize>) {
+pub(crate) fn fill(vm: &mut Vm, to: Value, start: usize, from: Value, range: Range<usize>) {
     for (offset, index) in range.enumerate() {
         let element = vm.heap.element(from, index);
         vm.heap.init_element(to, start + offset, element);
@@ -179,78 +176,4 @@ fn new_bytes(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let size = vm.size_argument(window.argument(vm, 0))?;
     vm.spend(size / 64);
     vm.allocate_bytes(vm.known.byte_array, size, 0)
-}
-
-// ---- lists ----
-
-/// The slots of a list, in the order of `kernel/List.twin`.
-const ARRAY: usize = 0;
-const START: usize = 1;
-const SIZE: usize = 2;
-
-/// What the slots of the receiver, a list, hold: where its elements start, and how many they are.
-#[inline]
-fn list(vm: &mut Vm, window: Window) -> Result<(Value, usize, usize), Stop> {
-    let receiver = window.receiver(vm);
-    if vm.has_slots(receiver, 3)
-        && let Some(start) = vm.count_slot(receiver, START)
-        && let Some(size) = vm.count_slot(receiver, SIZE)
-    {
-        let room = vm.array_length(vm.heap.slot(receiver, ARRAY)).unwrap_or(0);
-        if start <= room && size <= room - start {
-            return Ok((receiver, start, size));
-        }
-    }
-    Err(vm.wrong_receiver("lists", receiver))
-}
-
-fn list_at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let (list, start, size) = list(vm, window)?;
-    let index = vm.index_within(window.argument(vm, 0), size)?;
-    Ok(vm.heap.element(vm.heap.slot(list, ARRAY), start + index))
-}
-
-fn list_at_put(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let (list, start, size) = list(vm, window)?;
-    let index = vm.index_within(window.argument(vm, 0), size)?;
-    let value = window.argument(vm, 1);
-    vm.set_element(vm.heap.slot(list, ARRAY), start + index, value)?;
-    Ok(value)
-}
-
-/// Appends; when the array is full its elements move to its start if that makes half of it free, else to
-/// one twice as large.
-fn list_add(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let (receiver, start, size) = list(vm, window)?;
-    let elements = vm.heap.slot(receiver, ARRAY);
-    let room = vm.array_length(elements).unwrap_or(0);
-    vm.prepare_write(receiver)?;
-    if start + size < room {
-        let value = window.argument(vm, 0);
-        vm.set_element(elements, start + size, value)?;
-    } else if start > size && start > 4 {
-        vm.prepare_write(elements)?;
-        fill(vm, elements, 0, elements, start..start + size);
-        for index in size..room {
-            vm.heap.init_element(elements, index, Value::NIL);
-        }
-        let value = window.argument(vm, 0);
-        vm.heap.init_element(elements, size, value);
-        vm.heap.init_slot(receiver, START, Value::small(0));
-        vm.spend(size / 16);
-    } else {
-        let larger = new_array(vm, vm.known.array, (2 * size).max(4))?;
-        let receiver = window.receiver(vm);
-        if size > 0 {
-            let elements = vm.heap.slot(receiver, ARRAY);
-            fill(vm, larger, 0, elements, start..start + size);
-        }
-        let value = window.argument(vm, 0);
-        vm.heap.init_element(larger, size, value);
-        vm.heap.init_slot(receiver, ARRAY, larger);
-        vm.heap.init_slot(receiver, START, Value::small(0));
-    }
-    let receiver = window.receiver(vm);
-    vm.heap.init_slot(receiver, SIZE, Value::small(size as i64 + 1));
-    Ok(window.argument(vm, 0))
 }

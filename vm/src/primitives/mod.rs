@@ -12,6 +12,7 @@ mod exception;
 mod float;
 mod hashed;
 mod integer;
+mod list;
 mod object;
 mod prototype;
 mod stream;
@@ -27,6 +28,7 @@ pub const TABLES: &[&[Row]] = &[
     float::ROWS,
     hashed::ROWS,
     integer::ROWS,
+    list::ROWS,
     object::ROWS,
     prototype::ROWS,
     stream::ROWS,

@@ -166,7 +166,7 @@ fn deep_copy(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             }
             let at = vm.run.handles.len();
             vm.run.handles.push(value);
-            let copy = vm.copy_object(value)?;
+            let copy = if vm.is_part(value) { vm.copy_words(value)? } else { vm.copy_object(value)? };
             vm.run.handles.push(copy);
             places.insert(vm.run.handles[at].bits(), at);
             vm.spend(4);
@@ -184,14 +184,14 @@ fn deep_copy(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             };
             for index in 0..count {
                 let copy = vm.run.handles[at];
-                let part = if is_indexed { vm.heap.element(copy, index) } else { vm.heap.slot(copy, index) };
+                let part = if is_indexed { vm.heap.contents(copy)[index] } else { vm.heap.slot(copy, index) };
                 if is_its_own_copy(vm, part) || vm.heap.has_flags(part, heap::IMMUTABLE) {
                     continue;
                 }
                 let part = copy_of(vm, part)?;
                 let (copy, part) = (vm.run.handles[at], vm.run.handles[part]);
                 if is_indexed {
-                    vm.heap.init_element(copy, index, part);
+                    vm.heap.init_part_element(copy, index, part);
                 } else {
                     vm.heap.init_slot(copy, index, part);
                 }
