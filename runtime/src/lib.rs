@@ -9,6 +9,7 @@ mod clock;
 #[cfg(test)]
 mod crash;
 pub mod datum;
+mod difference;
 pub mod json;
 pub mod kernel;
 mod message;
@@ -25,6 +26,7 @@ mod values;
 
 pub use clock::{ClockKind, VIRTUAL_START_NS};
 pub use datum::Datum;
+pub use difference::{Change, Difference, Part};
 pub use message::FaultReport;
 pub use partition::Discipline;
 pub use program::Program;

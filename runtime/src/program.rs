@@ -111,62 +111,6 @@ fn get_text(bytes: &mut &[u8]) -> Option<String> {
     String::from_utf8(text.to_vec()).ok()
 }
 
-/// How the definitions of a store and those of a program differ: one line each, for a user to read.
-pub(crate) fn difference(stored: &Image, given: &Image) -> Vec<String> {
-    let mut lines = Vec::new();
-    let find = |image: &Image, name: &str| image.prototypes.iter().position(|one| image.name(one.name) == name);
-    for prototype in &given.prototypes {
-        let name = given.name(prototype.name);
-        let Some(old) = find(stored, name) else {
-            lines.push(format!("{name} is new"));
-            continue;
-        };
-        let old = &stored.prototypes[old];
-        let (before, after) = (slots(stored, old), slots(given, prototype));
-        let added: Vec<&String> = after.iter().filter(|slot| !before.contains(slot)).collect();
-        let gone: Vec<&String> = before.iter().filter(|slot| !after.contains(slot)).collect();
-        for slot in &added {
-            lines.push(format!("{name} has the new slot `{slot}`"));
-        }
-        for slot in &gone {
-            lines.push(format!("{name} no longer has the slot `{slot}`"));
-        }
-        if old.version != prototype.version {
-            lines.push(format!("{name} goes from version {} to {}", old.version, prototype.version));
-        } else if added.is_empty() && gone.is_empty() {
-            let methods = |image: &Image, one: &Prototype| -> Vec<(String, String)> {
-                one.instance
-                    .methods
-                    .iter()
-                    .map(|id| {
-                        let method = image.method(*id);
-                        let name = image.name(method.selector).to_owned();
-                        (name, format!("{:?}", method.body))
-                    })
-                    .collect()
-            };
-            let before = methods(stored, old);
-            for (selector, body) in methods(given, prototype) {
-                match before.iter().find(|(old, _)| *old == selector) {
-                    None => lines.push(format!("{name} has the new method `{selector}`")),
-                    Some((_, old)) if *old != body => lines.push(format!("{name}>>{selector} has changed")),
-                    Some(_) => {}
-                }
-            }
-        }
-    }
-    for prototype in &stored.prototypes {
-        let name = stored.name(prototype.name);
-        if find(given, name).is_none() {
-            lines.push(format!("{name} is gone"));
-        }
-    }
-    if lines.is_empty() {
-        lines.push("methods, timers, invariants, or the class library have changed".to_owned());
-    }
-    lines
-}
-
 /// The names of the slots of a definition, constants left out.
 fn slots(image: &Image, definition: &Prototype) -> Vec<String> {
     let slots = definition.instance.slots.iter().filter(|slot| !slot.constant);

@@ -13,6 +13,7 @@ use twintalk_vm::{Fault, Limits, LinkError, ProgramWorld, Shapes, Vm};
 
 use crate::clock::{Clock, ClockKind};
 use crate::datum::Datum;
+use crate::difference::{Difference, difference};
 use crate::kernel;
 use crate::message::{FaultReport, From, Message};
 use crate::partition::{Core, Discipline, Leaving, Reply};
@@ -64,7 +65,7 @@ pub enum OpenError {
     /// The store runs other definitions.
     OtherProgram {
         /// What is different, a line each.
-        difference: Vec<String>,
+        difference: Vec<Difference>,
     },
     /// Slots changed, but not the version.
     VersionMissing {
@@ -210,9 +211,9 @@ impl System {
                 verify::verify(&program.definitions).map_err(OpenError::Verify)?;
                 let hash = program.hash();
                 let same = stored_hash == Some(hash);
-                if let Some((_, stored)) = stored.filter(|_| !same) {
+                if let Some((old_kernel, stored)) = stored.filter(|_| !same) {
                     if !options.upgrade {
-                        let difference = program::difference(&stored, &program.definitions);
+                        let difference = difference((&old_kernel, &stored), (kernel::image(), &program.definitions));
                         return Err(OpenError::OtherProgram { difference });
                     }
                     let prototypes = program::versions_missing(&stored, &program.definitions);

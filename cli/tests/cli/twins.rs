@@ -372,7 +372,12 @@ fn other_definitions_need_an_upgrade() {
             ! twintalk: the store runs other definitions
             !   Tank has the new slot `litres`
             !   Tank no longer has the slot `level`
+            !   Tank no longer has the constant `capacity`
             !   Tank goes from version 1 to 2
+            !   Tank no longer has the event `alarm:`
+            !   Tank has another method `fill:`
+            !   Tank no longer has the method `free`
+            !   Tank has the new migration from version 1
             ! to run the store with these from now on, add --upgrade
             exit 1
             $ run same.twin --store s --upgrade
