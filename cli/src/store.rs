@@ -27,7 +27,13 @@ impl Look {
     pub fn open(&self) -> Result<System, Failure> {
         let options = OpenOptions { folder: Some(self.store.clone()), read_only: true, ..OpenOptions::default() };
         let mut system = System::open(options)?;
-        say(&format!("the log up to position {}", system.end()?));
+        match system.ends()?.as_slice() {
+            [end] => say(&format!("the log up to position {end}")),
+            ends => {
+                let ends: Vec<String> = ends.iter().enumerate().map(|(n, end)| format!("{n}/{end}")).collect();
+                say(&format!("the logs up to positions {}", ends.join(", ")));
+            }
+        }
         Ok(system)
     }
 }
@@ -60,6 +66,9 @@ pub struct Install {
     /// When a new store calls a record durable; an old one keeps its mode
     #[arg(long, value_name = "sync|async", hide_possible_values = true)]
     pub mode: Option<Mode>,
+    /// How many partitions a new store has; an old one keeps its number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub partitions: Option<u16>,
 }
 
 impl Install {
@@ -69,6 +78,9 @@ impl Install {
             folder,
             durability: self.mode.map(Mode::durability),
             program,
+            partitions: self.partitions,
+            // No more than there are partitions.
+            threads: Some(std::thread::available_parallelism().map_or(1, usize::from)),
             upgrade: self.upgrade,
             ..OpenOptions::default()
         }

@@ -4,9 +4,11 @@
 //! moves when it is told to, so that it says the same on every run. A feed may let the times that devices
 //! gave drive the clock. Whichever it is, the time of a partition never goes back.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use twintalk_vm::turn::split_mix;
+
+use crate::place;
 
 /// Where a clock that is not on the wall starts: the first moment of the year 2000, UTC.
 pub const VIRTUAL_START_NS: i64 = 946_684_800_000_000_000;
@@ -21,7 +23,7 @@ pub enum ClockKind {
 }
 
 /// The time of a partition.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     kind: ClockKind,
     /// The latest time it gave.
@@ -61,10 +63,26 @@ impl Clock {
         self.last_ns = self.last_ns.max(time_ns);
     }
 
-    /// A number that nothing else determines: what a turn's random numbers start from.
-    pub fn seed(&mut self) -> u64 {
-        split_mix(&mut self.random)
+    /// What the random numbers of a turn start from: by chance, but the same wherever its composite lies.
+    pub fn seed(&self, composite: &str, turn: u64) -> u64 {
+        let mut seed = self.random ^ place::hash(composite).rotate_left(17) ^ turn;
+        split_mix(&mut seed)
     }
+}
+
+/// The moment at which `limit` from now is over.
+pub(crate) fn deadline(limit: Duration) -> Instant {
+    Instant::now() + limit
+}
+
+/// Whether a moment has come.
+pub(crate) fn is_past(deadline: Instant) -> bool {
+    Instant::now() >= deadline
+}
+
+/// How long it is until a moment.
+pub(crate) fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 fn wall_ns() -> i64 {

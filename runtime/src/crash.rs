@@ -6,7 +6,7 @@ use twintalk_compiler::{NoSources, SourceText, compile};
 use twintalk_store::Durability;
 
 use crate::clock::ClockKind;
-use crate::message::{FaultReport, From};
+use crate::message::{FaultReport, From, Message};
 use crate::partition::Core;
 use crate::{Datum, OpenOptions, Output, Program, System, kernel};
 
@@ -43,7 +43,7 @@ const TWINS: &str = "
 /// Handles one message, or a timer that is due.
 fn step(core: &mut Core, vm: &mut twintalk_vm::Vm) -> bool {
     let now_ns = core.clock.now_ns();
-    let Some(message) = core.next_message(now_ns) else { return false };
+    let Some(message) = core.queue.pop_front().or_else(|| core.due_timer(now_ns)) else { return false };
     core.handle(vm, message).expect("the store takes it");
     true
 }
@@ -56,9 +56,10 @@ fn wherever_it_crashes_each_far_send_is_handled_once_and_in_order() {
             let folder = tempfile::tempdir().expect("a folder");
             let mut system = open(folder.path(), TWINS);
             system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
-            let (core, vm) = system.parts();
+            let (partitions, vm) = system.parts();
+            let core = partitions.first();
             let start_ns = core.clock.now_ns();
-            core.ask("s", "go", &[0], From::Program);
+            core.enqueue(Message::new("s", "go", vec![0], From::Program));
             let mut steps = 0;
             // Every message is a turn, and two rounds of the timer.
             while steps < crash_after {
@@ -78,14 +79,14 @@ fn wherever_it_crashes_each_far_send_is_handled_once_and_in_order() {
             }
             drop(system);
             let mut system = open(folder.path(), TWINS);
-            let (core, vm) = system.parts();
-            core.pump(vm, None).expect("the store takes it");
-            while core.clock.now_ns() < start_ns + 2_000_000_000 {
-                let now_ns = core.clock.now_ns();
-                core.clock.drive_to(now_ns + 1_000_000_000);
-                core.pump(vm, None).expect("the store takes it");
+            let (partitions, vm) = system.parts();
+            partitions.pump(vm, None).expect("the store takes it");
+            while partitions.now_ns() < start_ns + 2_000_000_000 {
+                let now_ns = partitions.now_ns();
+                partitions.drive_to(now_ns + 1_000_000_000);
+                partitions.pump(vm, None).expect("the store takes it");
             }
-            core.commit().expect("written");
+            partitions.commit().expect("written");
             let all = system.send("c", "all", &[], &mut Nowhere).expect("handled");
             let wanted = [1, 2, 3, 4, 101, 102].map(|k: i64| Datum::Int(k.into()));
             assert_eq!(all, Datum::Array(wanted.into()), "after {crash_after}, checkpoint {checkpoint}");
@@ -103,8 +104,9 @@ fn an_opening_after_a_checkpoint_reads_nothing_before_it() {
     system.send("s", "go", &[], &mut Nowhere).expect("handled");
     system.close(&mut Nowhere).expect("closed");
     let mut system = open(folder.path(), TWINS);
-    let end = system.end().expect("readable");
-    let (core, _) = system.parts();
+    let end = system.ends().expect("readable")[0];
+    let (partitions, _) = system.parts();
+    let core = partitions.first();
     assert_eq!(core.store.checkpoint(core.partition).expect("readable"), end);
-    assert_eq!(core.load_taken_self().expect("readable"), (end, 0));
+    assert_eq!(core.sources[0].taken, (end, 0));
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod commit;
 #[cfg(test)]
 mod crash;
 pub mod datum;
@@ -15,6 +16,9 @@ pub mod kernel;
 mod message;
 mod near;
 mod partition;
+mod partitions;
+mod place;
+mod post;
 mod program;
 mod replay;
 mod resident;
@@ -22,6 +26,7 @@ mod slab;
 mod system;
 pub mod time;
 mod timers;
+mod turn;
 mod values;
 
 pub use clock::{ClockKind, VIRTUAL_START_NS};
@@ -32,5 +37,5 @@ pub use partition::Discipline;
 pub use program::Program;
 pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary, VerifyReport};
 pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};
-pub use twintalk_store::{Durability, Position, StoreError};
+pub use twintalk_store::{Durability, Position, Settings, StoreError};
 pub use twintalk_vm::{Fault, Limits};

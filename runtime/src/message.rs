@@ -1,9 +1,12 @@
 //! Messages on their way to a turn: who sent them, what they ask, and how records keep both.
 
 use twintalk_store::record::{self, Cause, Origin, Sender};
+use twintalk_store::{Partition, Position};
 use twintalk_vm::codec::{read_symbol_argument, read_timer_arguments, symbol_argument};
 use twintalk_vm::turn::{Action, CLONE, ENSURE, MAKE};
 use twintalk_vm::{FarAnswer, Fault};
+
+use crate::resident::{get_number, put_number};
 
 /// The selector under which a due timer is recorded; its argument is the timer's name.
 pub(crate) const TIMER: &str = "<timer:>";
@@ -13,6 +16,8 @@ pub(crate) const REARM: &str = "<rearm:>";
 pub(crate) const SYSTEM_PATH: &str = "-";
 /// The selector of the record of a program that was installed; its arguments are the program and its shapes.
 pub(crate) const PROGRAM: &str = "<program>";
+/// The selector under which the reply to a far send is recorded; its arguments are those of [`reply_arguments`].
+pub(crate) const REPLY: &str = "<reply:>";
 
 /// A message that waits for its turn.
 #[derive(Clone, Debug)]
@@ -21,6 +26,12 @@ pub(crate) struct Message {
     pub selector: String,
     pub arguments: Vec<u8>,
     pub from: From,
+    /// When it was queued, counted over all partitions: of what is due, the first queued comes first.
+    pub order: u64,
+    /// The time of the turn that sent it: no turn is before its cause, on whatever partition.
+    pub sent_ns: i64,
+    /// The number of its row in the waiting list, if it was put aside.
+    pub waiting: Option<u64>,
     /// What the device says about when it was.
     pub device_time_ns: Option<i64>,
     /// Who waits for the reply.
@@ -32,17 +43,59 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// The message that makes a missing twin for an outside sender.
-    pub fn make(path: &str, prototype: &str) -> Message {
+    /// A message that nobody waits for.
+    pub fn new(path: &str, selector: &str, arguments: Vec<u8>, from: From) -> Message {
         Message {
             path: path.to_owned(),
-            selector: ENSURE.to_owned(),
-            arguments: symbol_argument(prototype),
-            from: From::System,
+            selector: selector.to_owned(),
+            arguments,
+            from,
+            order: 0,
+            sent_ns: i64::MIN,
+            waiting: None,
             device_time_ns: None,
             ticket: None,
             kind: None,
             far: false,
+        }
+    }
+
+    /// The message that makes a missing twin for an outside sender.
+    pub fn make(path: &str, prototype: &str) -> Message {
+        Message::new(path, ENSURE, symbol_argument(prototype), From::System)
+    }
+
+    /// The far send that is the `nth` thing to leave the record at `origin`.
+    pub fn far_send(send: &record::FarSend<'_>, origin: Origin, nth: u32, sent_ns: i64) -> Message {
+        let from = From::Twin {
+            path: send.sender.to_owned(),
+            number: send.number,
+            wanted: send.promise.is_some(),
+            origin,
+            nth,
+        };
+        Message { sent_ns, ..Message::new(send.receiver, send.selector, send.arguments.to_vec(), from) }
+    }
+
+    /// The reply that is the `nth` thing to leave the record at `origin`: from the twin at `from` to the one at `path`.
+    pub fn reply(
+        path: &str,
+        from: &str,
+        number: u64,
+        reply: Result<&[u8], &Fault>,
+        origin: Origin,
+        nth: u32,
+        sent_ns: i64,
+    ) -> Message {
+        let from = From::Reply { path: from.to_owned(), number, origin, nth };
+        Message { sent_ns, ..Message::new(path, REPLY, reply_arguments(number, reply), from) }
+    }
+
+    /// Where in another log (or the own) it comes from, if it does.
+    pub fn source(&self) -> Option<(Origin, u32)> {
+        match &self.from {
+            From::Twin { origin, nth, .. } | From::Reply { origin, nth, .. } => Some((*origin, *nth)),
+            From::Program | From::Outside { .. } | From::Timer { .. } | From::System => None,
         }
     }
 }
@@ -51,9 +104,29 @@ impl Message {
 #[derive(Clone, Debug)]
 pub(crate) enum From {
     Program,
-    Outside { name: String, number: u64 },
-    Twin { path: String, number: u64, origin: Origin, nth: u32 },
-    Timer { name: String, due_ns: i64 },
+    Outside {
+        name: String,
+        number: u64,
+    },
+    /// A far send: `wanted` says whether the sender waits for the reply.
+    Twin {
+        path: String,
+        number: u64,
+        wanted: bool,
+        origin: Origin,
+        nth: u32,
+    },
+    /// The reply to the far send with this number.
+    Reply {
+        path: String,
+        number: u64,
+        origin: Origin,
+        nth: u32,
+    },
+    Timer {
+        name: String,
+        due_ns: i64,
+    },
     System,
 }
 
@@ -81,6 +154,11 @@ pub(crate) fn action<'a>(selector: &'a str, arguments: &'a [u8]) -> Action<'a> {
         CLONE => Some(Action::Clone { arguments }),
         TIMER => read_timer_arguments(arguments).map(|(name, due_ns)| Action::Timer { name, due_ns }),
         REARM => read_symbol_argument(arguments).map(|name| Action::Rearm { name }),
+        REPLY => {
+            let mut rest = arguments;
+            let promise = get_number(&mut rest);
+            promise.zip(split_answer(rest)).map(|(promise, answer)| Action::Reply { promise, answer })
+        }
         _ => None,
     };
     special.unwrap_or(Action::Message { selector, arguments })
@@ -94,6 +172,9 @@ pub(crate) fn cause(from: &From) -> Cause<'_> {
         From::Twin { path, number, origin, .. } => {
             Cause { origin: Some(*origin), ..Cause::of(Sender::Twin(path), *number) }
         }
+        From::Reply { path, number, origin, .. } => {
+            Cause { origin: Some(*origin), ..Cause::of(Sender::Reply(path), *number) }
+        }
         From::Timer { name, .. } => Cause::of(Sender::Timer(name), 0),
         From::System => Cause::of(Sender::System, 0),
     }
@@ -105,30 +186,133 @@ pub(crate) fn report(message: &Message, fault: &Fault) -> FaultReport {
         From::Program => ("<program>".to_owned(), None),
         From::Outside { name, number } => (name.clone(), Some(*number)),
         From::Twin { path, .. } => (path.clone(), None),
+        From::Reply { path, .. } => (format!("<reply of {path}>"), None),
         From::Timer { name, .. } => (format!("<timer {name}>"), None),
         From::System => ("<system>".to_owned(), None),
     };
     FaultReport { path: message.path.clone(), selector: message.selector.clone(), sender, number, fault: fault.clone() }
 }
 
-/// What a far query answered, as it stands in a record: a byte 0 and the value, or a byte 1, the kind of the
-/// fault, a zero byte and its text.
-pub(crate) fn encode_answer(answer: &FarAnswer) -> Vec<u8> {
-    match &answer.reply {
-        Ok(value) => [&[0], &value[..]].concat(),
+/// What was answered, as it stands in a record: a byte 0 and the value, or a byte 1, the kind of the fault, a zero
+/// byte and its text.
+pub(crate) fn encode_answer(reply: Result<&[u8], &Fault>) -> Vec<u8> {
+    match reply {
+        Ok(value) => [&[0], value].concat(),
         Err(fault) => [&[1], fault.kind.as_bytes(), &[0], fault.text.as_bytes()].concat(),
     }
 }
 
-/// The answer that [`encode_answer`] wrote.
+/// The value, or kind and text of the fault, that [`encode_answer`] wrote.
+pub(crate) fn split_answer(bytes: &[u8]) -> Option<Result<&[u8], (&str, &str)>> {
+    let (&first, rest) = bytes.split_first()?;
+    if first == 0 {
+        return Some(Ok(rest));
+    }
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    Some(Err((text(&rest[..end])?, text(&rest[end + 1..])?)))
+}
+
+/// The answer to a far query that a record has.
 pub(crate) fn decode_answer(answer: &record::Answer<'_>) -> Option<FarAnswer> {
-    let (&first, rest) = answer.bytes.split_first()?;
-    let reply = if first == 0 {
-        Ok(rest.to_vec())
-    } else {
-        let end = rest.iter().position(|&byte| byte == 0)?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-        Err(Fault { kind: text(&rest[..end])?, text: text(&rest[end + 1..])?, trace: Vec::new() })
+    let reply = match split_answer(answer.bytes)? {
+        Ok(value) => Ok(value.to_vec()),
+        Err((kind, text)) => Err(Fault { kind: kind.to_owned(), text: text.to_owned(), trace: Vec::new() }),
     };
     Some(FarAnswer { composite: answer.composite.to_owned(), turn: answer.turn, reply })
+}
+
+/// The arguments of the message that brings a reply: the number of the promise, then what was answered.
+fn reply_arguments(number: u64, reply: Result<&[u8], &Fault>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_number(&mut bytes, number);
+    bytes.extend_from_slice(&encode_answer(reply));
+    bytes
+}
+
+// ---- at rest ----
+
+/// A message as its row in a waiting list holds it.
+pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
+    let mut row = Vec::new();
+    let mut put = |bytes: &[u8]| {
+        put_number(&mut row, bytes.len() as u64);
+        row.extend_from_slice(bytes);
+    };
+    put(message.path.as_bytes());
+    put(message.selector.as_bytes());
+    put(&message.arguments);
+    let (kind, path, number, origin, nth) = match &message.from {
+        From::Twin { path, number, wanted, origin, nth } => (u8::from(*wanted), path, *number, origin, *nth),
+        From::Reply { path, number, origin, nth } => (2, path, *number, origin, *nth),
+        From::Program | From::Outside { .. } | From::Timer { .. } | From::System => {
+            unreachable!("only what a log has sent waits in a table")
+        }
+    };
+    put(path.as_bytes());
+    row.push(kind);
+    put_number(&mut row, number);
+    put_number(&mut row, u64::from(origin.partition.0));
+    row.extend_from_slice(&origin.position.to_bytes());
+    put_number(&mut row, u64::from(nth));
+    row.extend_from_slice(&message.sent_ns.to_le_bytes());
+    row
+}
+
+/// The message that [`message_to_row`] wrote.
+pub(crate) fn message_from_row(mut row: &[u8]) -> Option<Message> {
+    let row = &mut row;
+    let path = text(row)?;
+    let selector = text(row)?;
+    let arguments = sized(row)?.to_vec();
+    let sender = text(row)?;
+    let (&kind, rest) = row.split_first()?;
+    *row = rest;
+    let number = get_number(row)?;
+    let partition = Partition(get_number(row)?.try_into().ok()?);
+    let (position, rest) = row.split_first_chunk()?;
+    *row = rest;
+    let origin = Origin { partition, position: Position::from_bytes(*position) };
+    let nth = get_number(row)?.try_into().ok()?;
+    let sent_ns = i64::from_le_bytes((*row).try_into().ok()?);
+    let from = match kind {
+        0 | 1 => From::Twin { path: sender, number, wanted: kind == 1, origin, nth },
+        2 => From::Reply { path: sender, number, origin, nth },
+        _ => return None,
+    };
+    Some(Message { sent_ns, ..Message::new(&path, &selector, arguments, from) })
+}
+
+fn sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(get_number(bytes)?).ok()?;
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
+}
+
+fn text(bytes: &mut &[u8]) -> Option<String> {
+    String::from_utf8(sized(bytes)?.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_waits_is_read_as_it_was_written() {
+        let origin = Origin { partition: Partition(3), position: Position { block: 70_000, index: 5 } };
+        let messages = [
+            From::Twin { path: "a/b".to_owned(), number: 1 << 40, wanted: true, origin, nth: 2 },
+            From::Twin { path: "a".to_owned(), number: 0, wanted: false, origin, nth: 0 },
+            From::Reply { path: "c".to_owned(), number: 7, origin, nth: 300 },
+        ]
+        .map(|from| Message { sent_ns: -5, ..Message::new("tank-1/pump", "fill:with:", vec![1, 2, 3], from) });
+        for message in messages {
+            let row = message_to_row(&message);
+            assert_eq!(format!("{:?}", message_from_row(&row)), format!("{:?}", Some(&message)));
+            for length in 0..row.len() {
+                assert!(message_from_row(&row[..length]).is_none());
+            }
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! What a turn of a partition sees: the twins of its composite, and what others answer to its queries.
 //!
-//! Every composite lies in this partition, so every answer is here at once: a far query is run as a query of the
-//! other composite, on what that last committed, while the turn that asks rests. What a chain of queries may use is
-//! bounded for the whole turn.
+//! A far query to a composite of this partition is answered at once: it is run as a query of the other composite, on
+//! what that last committed, while the turn that asks rests. One to a composite of another partition is asked there, and
+//! the turn runs again when the answer is known. What a chain of queries may use is bounded for the whole turn,
+//! wherever it leads.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +11,7 @@ use twintalk_store::{Key, KeyRange, Partition, Store, StoreError, Table};
 use twintalk_vm::turn::{Action, Outcome, TurnInput, first_segment};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
+use crate::place::Placing;
 use crate::resident::{Residents, read_row};
 
 /// What a far query costs of the fuel for far queries, beside the sends in it.
@@ -63,18 +65,69 @@ pub(crate) fn parts(
     Ok(existing)
 }
 
-/// The world of a turn in a partition that holds every composite.
+/// What a turn has asked of other partitions, over all its runs.
+pub(crate) struct Inquiry {
+    /// How many queries have led to this run.
+    depth: usize,
+    /// What its far queries may still use, all together: what they are answered is in the record, so a turn that runs
+    /// again does not use it again.
+    pub fuel: i64,
+    known: Vec<Known>,
+}
+
+/// An answer of another partition that a run was stopped for.
+pub(crate) struct Known {
+    pub query: FarQuery,
+    /// How deep in the chain of queries it was asked.
+    pub depth: usize,
+    pub answer: FarAnswer,
+}
+
+/// What a run was stopped for.
+pub(crate) struct Need {
+    pub to: Partition,
+    pub query: FarQuery,
+    pub depth: usize,
+    pub fuel: i64,
+}
+
+impl Inquiry {
+    /// Of a run that `depth` queries have led to.
+    pub fn new(depth: usize, fuel: i64) -> Inquiry {
+        Inquiry { depth, fuel, known: Vec::new() }
+    }
+
+    /// Takes an answer, for the next run.
+    pub fn learn(&mut self, known: Known, fuel_used: i64) {
+        self.fuel -= fuel_used;
+        self.known.push(known);
+    }
+
+    /// Forgets the answers.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// The answer to a query that is known. The turn itself takes each once, since what it takes stays with its answers; a
+    /// query on the way to another answer runs again from its start, and asks again.
+    fn find(&mut self, query: &FarQuery, is_turn: bool) -> Option<FarAnswer> {
+        let nth = self.known.iter().position(|known| known.depth == self.depth && known.query == *query)?;
+        Some(if is_turn { self.known.remove(nth).answer } else { self.known[nth].answer.clone() })
+    }
+}
+
+/// The world of a turn in a partition.
 pub(crate) struct Near<'a> {
     pub residents: &'a mut Residents,
     pub store: &'a dyn Store,
     pub partition: Partition,
+    pub placing: Placing,
     pub moved: &'a BTreeSet<String>,
     pub limits: Limits,
     pub now_ns: i64,
-    pub depth: usize,
-    /// What far queries may still use, all together: what they are answered is in the record, so a turn that runs
-    /// again does not use it.
-    pub query_fuel: i64,
+    pub inquiry: &'a mut Inquiry,
+    /// What is asked of another partition; the run ended then, to begin again with the answer.
+    pub need: Option<Need>,
     /// What reading the store ran into; the turn ended then without a record.
     pub error: Option<StoreError>,
 }
@@ -110,6 +163,26 @@ impl World for Near<'_> {
 
     fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
         let composite = first_segment(&query.path).to_owned();
+        let home = self.placing.of(&composite);
+        if home == self.partition {
+            return self.answer(vm, query, composite);
+        }
+        // The turn itself is at depth 0; the first query of another partition comes with 1.
+        if let Some(answer) = self.inquiry.find(query, self.inquiry.depth == 0) {
+            return Answer::Here(answer);
+        }
+        if let Some(fault) = self.exhausted(query) {
+            return Answer::Here(FarAnswer { composite, turn: 0, reply: Err(fault) });
+        }
+        let (query, depth, fuel) = (query.clone(), self.inquiry.depth, self.inquiry.fuel);
+        self.need = Some(Need { to: home, query, depth, fuel });
+        Answer::NotYet
+    }
+}
+
+impl Near<'_> {
+    /// Answers a query to a composite of this partition.
+    fn answer(&mut self, vm: &mut Vm, query: &FarQuery, composite: String) -> Answer<FarAnswer> {
         let loaded = load(self.residents, self.store, self.partition, &composite);
         if self.note(loaded).is_none() {
             return Answer::NotYet;
@@ -125,19 +198,10 @@ impl World for Near<'_> {
         {
             return Answer::Here(FarAnswer { composite, turn, reply: Err(another_kind(&query.path, kind)) });
         }
-        if self.depth == QUERY_DEPTH_MAX {
-            let text =
-                format!("far queries ask each other more than {QUERY_DEPTH_MAX} deep; the last was to {}", query.path);
-            let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
+        if let Some(fault) = self.exhausted(query) {
             return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
         }
-        self.query_fuel -= QUERY_FUEL;
-        if self.query_fuel <= 0 {
-            let text =
-                format!("far queries have used up the fuel for all of them together; the last was to {}", query.path);
-            let fault = Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() };
-            return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
-        }
+        self.inquiry.fuel -= QUERY_FUEL;
         let input = TurnInput {
             path: &query.path,
             action: Action::Message { selector: &query.selector, arguments: &query.arguments },
@@ -146,17 +210,38 @@ impl World for Near<'_> {
             now_ns: self.now_ns,
             seed: self.now_ns as u64 ^ turn,
             answers: &[],
-            limits: Limits { fuel: self.query_fuel, ..self.limits },
+            limits: Limits { fuel: self.inquiry.fuel, ..self.limits },
         };
-        self.depth += 1;
+        self.inquiry.depth += 1;
         let end = vm.run_turn(self, &input);
-        self.depth -= 1;
-        self.query_fuel -= end.fuel_used;
+        self.inquiry.depth -= 1;
         match end.outcome {
-            Outcome::Done { reply, .. } => Answer::Here(FarAnswer { composite, turn, reply: Ok(reply) }),
-            Outcome::Failed(fault) => Answer::Here(FarAnswer { composite, turn, reply: Err(fault) }),
-            Outcome::Needs => Answer::NotYet,
+            Outcome::Done { reply, .. } => {
+                self.inquiry.fuel -= end.fuel_used;
+                Answer::Here(FarAnswer { composite, turn, reply: Ok(reply) })
+            }
+            Outcome::Failed(fault) => {
+                self.inquiry.fuel -= end.fuel_used;
+                Answer::Here(FarAnswer { composite, turn, reply: Err(fault) })
+            }
+            // It will run again, and use it then.
+            Outcome::Needs => {
+                self.inquiry.fuel += QUERY_FUEL;
+                Answer::NotYet
+            }
         }
+    }
+
+    /// Why a query is not asked, if the chain of queries is too deep or has used up its fuel.
+    fn exhausted(&self, query: &FarQuery) -> Option<Fault> {
+        let text = if self.inquiry.depth >= QUERY_DEPTH_MAX {
+            format!("far queries ask each other more than {QUERY_DEPTH_MAX} deep; the last was to {}", query.path)
+        } else if self.inquiry.fuel <= QUERY_FUEL {
+            format!("far queries have used up the fuel for all of them together; the last was to {}", query.path)
+        } else {
+            return None;
+        };
+        Some(Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() })
     }
 }
 

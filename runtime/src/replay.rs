@@ -12,7 +12,7 @@ use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::datum::Datum;
-use crate::message::{From, Message, PROGRAM, SYSTEM_PATH, action, decode_answer};
+use crate::message::{Message, PROGRAM, SYSTEM_PATH, action, decode_answer};
 use crate::near::load;
 use crate::partition::Core;
 use crate::resident::read_row;
@@ -137,8 +137,21 @@ fn each_record(
     Ok(())
 }
 
-/// Brings memory to the end of the log: twins, timers, counters, and far sends that were not taken yet.
-pub(crate) fn recover(core: &mut Core, vm: &mut Vm) -> Result<(), StoreError> {
+/// Brings the memory of all partitions to the ends of their logs: twins, timers, counters, and what logs have sent that
+/// was not taken yet.
+pub(crate) fn recover(cores: &mut [Core], vm: &mut Vm) -> Result<(), StoreError> {
+    for core in cores.iter_mut() {
+        recover_twins(core, vm)?;
+        core.load_sources()?;
+        core.load_waiting()?;
+    }
+    for from in 0..cores.len() {
+        recover_outbox(cores, from)?;
+    }
+    Ok(())
+}
+
+fn recover_twins(core: &mut Core, vm: &mut Vm) -> Result<(), StoreError> {
     let partition = core.partition;
     core.load_timers()?;
     let end = core.store.end(partition)?;
@@ -163,40 +176,59 @@ pub(crate) fn recover(core: &mut Core, vm: &mut Vm) -> Result<(), StoreError> {
             core.continue_after(position, record.envelope.time_ns);
         }
     }
-    let (from, nth) = core.load_taken_self()?;
-    let mut waiting = Vec::new();
-    if from < end {
-        each_record(&*core.store, partition, from, |position, record, _| {
-            let record::Outcome::Committed(effects) = &record.outcome else { return Ok(()) };
-            let skip = if position == from { nth as usize } else { 0 };
-            for (index, send) in effects.sends.iter().enumerate().skip(skip) {
-                waiting.push(Message {
-                    path: send.receiver.to_owned(),
-                    selector: send.selector.to_owned(),
-                    arguments: send.arguments.to_vec(),
-                    from: From::Twin {
-                        path: send.sender.to_owned(),
-                        number: send.number,
-                        origin: record::Origin { partition, position },
-                        nth: index as u32,
-                    },
-                    device_time_ns: None,
-                    ticket: None,
-                    kind: None,
-                    far: false,
-                });
-            }
-            Ok(())
-        })?;
-    }
-    waiting.into_iter().for_each(|message| core.queue_again(message));
     Ok(())
+}
+
+/// Queues what the log of one partition has sent to any that these have not taken.
+fn recover_outbox(cores: &mut [Core], from: usize) -> Result<(), StoreError> {
+    let (partition, store) = (cores[from].partition, cores[from].store.clone());
+    let Some(first) = cores.iter().map(|core| core.sources[from].taken.0).min() else { return Ok(()) };
+    if first >= store.end(partition)? {
+        return Ok(());
+    }
+    let placing = cores[from].placing;
+    each_record(&*store, partition, first.max(Position::FIRST), |position, record, _| {
+        let mut take = |message: Message, nth: u32| {
+            let core = &mut cores[usize::from(placing.of(&message.path).0)];
+            if core.sources[from].taken <= (position, nth) {
+                let order = core.post.next_order();
+                core.receive(Message { order, ..message });
+            }
+        };
+        let (origin, time_ns) = (record::Origin { partition, position }, record.envelope.time_ns);
+        let mut leaves = 0;
+        let mut failed = None;
+        let mut reply = None;
+        match &record.outcome {
+            record::Outcome::Committed(effects) => {
+                for send in effects.sends.iter() {
+                    take(Message::far_send(send, origin, leaves, time_ns), leaves);
+                    leaves += 1;
+                }
+                reply = effects.reply;
+            }
+            record::Outcome::Failed(failure) => failed = Some(fault_of(failure)),
+        }
+        if record.envelope.flags.contains(record::Flags::REPLIES)
+            && let record::Sender::Twin(sender) = record.cause.sender
+        {
+            let answer = match &failed {
+                None => Ok(reply.unwrap_or_default()),
+                Some(fault) => Err(fault),
+            };
+            let receiver = record.receiver().path;
+            let message = Message::reply(sender, receiver, record.cause.number, answer, origin, leaves, time_ns);
+            take(message, leaves);
+        }
+        Ok(())
+    })
 }
 
 /// What replay needs of a record.
 struct Applied {
     composite: String,
     turn: u64,
+    /// Path, life, what became of it, whether the bytes are all of it, and these.
     twins: Vec<(String, u64, record::TwinChange, bool, Vec<u8>)>,
 }
 
@@ -214,7 +246,7 @@ impl Applied {
     }
 
     fn apply(self, core: &mut Core, vm: &Vm, position: Position) -> Result<(), StoreError> {
-        for (path, _, kind, whole, bytes) in self.twins {
+        for (path, life, kind, whole, bytes) in self.twins {
             load(&mut core.residents, &*core.store, core.partition, &path)?;
             if core.residents.get(&path).is_some_and(|view| view.last >= position) {
                 // The row knows it already.
@@ -238,6 +270,7 @@ impl Applied {
                 Some(change) => core.take_twin(&path, &change, position),
                 None => core.touch(&path, position),
             }
+            core.set_life(&path, life);
         }
         load(&mut core.residents, &*core.store, core.partition, &self.composite)?;
         if core.residents.get(&self.composite).is_none_or(|view| view.turn < self.turn) {
@@ -357,19 +390,21 @@ impl System {
     /// # Errors
     /// The store refuses.
     pub fn twins(&mut self, prefix: &str) -> Result<Vec<TwinSummary>, StoreError> {
-        let (core, vm) = self.parts();
+        let (partitions, vm) = self.parts();
         let mut twins = BTreeMap::new();
-        for row in core.store.scan(Table::State, &KeyRange::partition(core.partition))? {
-            let (key, row) = row?;
-            let Some(path) = key.path() else { continue };
-            if path.starts_with(prefix)
-                && let Some(view) = read_row(&path, row.position, &row.bytes)
-            {
-                twins.insert(path.clone(), view.exists.then(|| view.image.to_vec()));
+        for core in partitions.iter() {
+            for row in core.store.scan(Table::State, &KeyRange::partition(core.partition))? {
+                let (key, row) = row?;
+                let Some(path) = key.path() else { continue };
+                if path.starts_with(prefix)
+                    && let Some(view) = read_row(&path, row.position, &row.bytes)
+                {
+                    twins.insert(path.clone(), view.exists.then(|| view.image.to_vec()));
+                }
             }
-        }
-        for view in core.residents.iter().filter(|view| view.path.starts_with(prefix)) {
-            twins.insert(view.path.to_owned(), view.exists.then(|| view.image.to_vec()));
+            for view in core.residents.iter().filter(|view| view.path.starts_with(prefix)) {
+                twins.insert(view.path.to_owned(), view.exists.then(|| view.image.to_vec()));
+            }
         }
         let named = twins.into_iter().filter_map(|(path, image)| {
             let shape = twintalk_vm::codec::shape_of_image(&image?)?;
@@ -384,7 +419,8 @@ impl System {
     /// # Errors
     /// The store refuses, or its bytes are damaged.
     pub fn state(&mut self, path: &str, moment: Moment) -> Result<Option<TwinState>, StoreError> {
-        let (core, vm) = self.parts();
+        let (partitions, vm) = self.parts();
+        let core = partitions.of(path);
         load(&mut core.residents, &*core.store, core.partition, path)?;
         let last = core.residents.get(path).map_or(Position::START, |view| view.last);
         let Some(folded) = fold(&*core.store, core.partition, vm, path, last, moment)? else { return Ok(None) };
@@ -411,7 +447,8 @@ impl System {
         from_ns: Option<i64>,
         to_ns: Option<i64>,
     ) -> Result<Vec<HistoryEntry>, StoreError> {
-        let (core, vm) = self.parts();
+        let (partitions, vm) = self.parts();
+        let core = partitions.of(path);
         load(&mut core.residents, &*core.store, core.partition, path)?;
         let last = core.residents.get(path).map_or(Position::START, |view| view.last);
         let mut entries = Vec::new();
@@ -442,7 +479,8 @@ impl System {
     /// # Errors
     /// The store refuses, or its bytes are damaged.
     pub fn composite_history(&mut self, composite: &str) -> Result<Vec<HistoryEntry>, StoreError> {
-        let (core, vm) = self.parts();
+        let (partitions, vm) = self.parts();
+        let core = partitions.of(composite);
         let partition = core.partition;
         let mut entries = Vec::new();
         each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
@@ -461,13 +499,13 @@ impl System {
         Ok(entries)
     }
 
-    /// Up to where the log reaches, as this process sees it.
+    /// Up to where the log of each partition reaches, as this process sees it, by number.
     ///
     /// # Errors
     /// The store refuses.
-    pub fn end(&mut self) -> Result<Position, StoreError> {
-        let (core, _) = self.parts();
-        core.store.end(core.partition)
+    pub fn ends(&mut self) -> Result<Vec<Position>, StoreError> {
+        let (partitions, _) = self.parts();
+        partitions.iter().map(|core| core.store.end(core.partition)).collect()
     }
 
     // ---- verify ----
@@ -479,64 +517,75 @@ impl System {
     /// # Errors
     /// The store cannot be read at all.
     pub fn verify(&mut self, progress: &mut dyn FnMut(u64)) -> Result<VerifyReport, StoreError> {
-        let (core, vm) = self.parts();
+        let (partitions, vm) = self.parts();
         let mut report = VerifyReport::default();
-        let check = core.store.check()?;
+        let check = partitions.store.check()?;
         report.blocks = check.blocks;
         report.bytes = check.bytes;
         report.differences.extend(check.damage.iter().map(|(place, reason)| format!("{place:?}: {reason:?}")));
         if !report.differences.is_empty() {
             return Ok(report);
         }
-        let mut verifier = Verifier {
-            store: &*core.store,
-            states: BTreeMap::new(),
-            turns: HashMap::new(),
-            last: HashMap::new(),
-            time_ns: i64::MIN,
-            lives: HashMap::new(),
-            programs: HashMap::new(),
-            limits: core.limits,
-        };
-        let partition = core.partition;
-        each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
-            if report.differences.len() < DIFFERENCES_MAX {
-                let vm = &mut *vm;
-                if let Err(difference) = verifier.check(&core.program, vm, position, record) {
-                    report.differences.push(format!("{position}: {difference}"));
-                }
-            }
-            report.records += 1;
-            if report.records.is_multiple_of(4096) {
-                progress(report.records);
-            }
-            Ok(())
-        })?;
-        for row in core.store.scan(Table::State, &KeyRange::partition(partition))? {
-            let (key, row) = row?;
-            let Some(path) = key.path().filter(|path| path != SYSTEM_PATH) else { continue };
-            // A row may be behind its twin; one that is not says what the records say.
-            if verifier.last.get(&path).is_some_and(|last| *last == row.position)
-                && report.differences.len() < DIFFERENCES_MAX
-            {
-                let view = read_row(&path, row.position, &row.bytes);
-                let image = view.filter(|view| view.exists).map(|view| view.image);
-                if view.is_none() || image != verifier.states.get(&path).map(Vec::as_slice) {
-                    report.differences.push(format!("{path}: its row is not what its records say"));
-                }
-            }
-        }
-        let end = core.store.end(partition)?;
-        // What is not committed yet is not in the log.
-        for view in core.residents.iter().filter(|view| view.last < end) {
-            let replayed = verifier.states.get(view.path).map(|state| state.as_slice());
-            let live = view.exists.then_some(view.image);
-            if view.path != SYSTEM_PATH && replayed != live && report.differences.len() < DIFFERENCES_MAX {
-                report.differences.push(format!("{}: its state is not what its records say", view.path));
-            }
-        }
+        partitions.iter().try_for_each(|core| verify_partition(core, vm, &mut report, progress))?;
         Ok(report)
     }
+}
+
+fn verify_partition(
+    core: &Core,
+    vm: &mut Vm,
+    report: &mut VerifyReport,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), StoreError> {
+    let mut verifier = Verifier {
+        store: &*core.store,
+        states: BTreeMap::new(),
+        turns: HashMap::new(),
+        last: HashMap::new(),
+        time_ns: i64::MIN,
+        lives: HashMap::new(),
+        taken: HashMap::new(),
+        seen: HashMap::new(),
+        programs: HashMap::new(),
+        limits: core.limits,
+    };
+    let partition = core.partition;
+    each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
+        if report.differences.len() < DIFFERENCES_MAX
+            && let Err(difference) = verifier.check(&core.program, vm, position, record)
+        {
+            report.differences.push(format!("{partition}/{position}: {difference}"));
+        }
+        report.records += 1;
+        if report.records.is_multiple_of(4096) {
+            progress(report.records);
+        }
+        Ok(())
+    })?;
+    for row in core.store.scan(Table::State, &KeyRange::partition(partition))? {
+        let (key, row) = row?;
+        let Some(path) = key.path().filter(|path| path != SYSTEM_PATH) else { continue };
+        // A row may be behind its twin; one that is not says what the records say.
+        if verifier.last.get(&path).is_some_and(|last| *last == row.position)
+            && report.differences.len() < DIFFERENCES_MAX
+        {
+            let view = read_row(&path, row.position, &row.bytes);
+            let image = view.filter(|view| view.exists).map(|view| view.image);
+            if view.is_none() || image != verifier.states.get(&path).map(Vec::as_slice) {
+                report.differences.push(format!("{path}: its row is not what its records say"));
+            }
+        }
+    }
+    let end = core.store.end(partition)?;
+    // What is not committed yet is not in the log.
+    for view in core.residents.iter().filter(|view| view.last < end) {
+        let replayed = verifier.states.get(view.path).map(|state| state.as_slice());
+        let live = view.exists.then_some(view.image);
+        if view.path != SYSTEM_PATH && replayed != live && report.differences.len() < DIFFERENCES_MAX {
+            report.differences.push(format!("{}: its state is not what its records say", view.path));
+        }
+    }
+    Ok(())
 }
 
 fn entry(
@@ -602,6 +651,10 @@ struct Verifier<'a> {
     lives: HashMap<String, u64>,
     /// The last record that lists each path.
     last: HashMap<String, Position>,
+    /// For each pair of a sending and a receiving composite the number and the origin of the last message taken.
+    taken: HashMap<(String, String), (u64, record::Origin)>,
+    /// The last turn of another composite that each composite has seen, by its answers and messages.
+    seen: HashMap<(String, String), u64>,
     time_ns: i64,
     /// Programs that are not the present one.
     programs: HashMap<ProgramHash, Vm>,
@@ -626,6 +679,7 @@ impl Verifier<'_> {
             return Err("time goes back".to_owned());
         }
         self.time_ns = record.envelope.time_ns;
+        self.check_delivery(record)?;
         for twin in record.twins.iter() {
             let last = self.last.insert(twin.path.to_owned(), position);
             if last != twin.previous {
@@ -656,6 +710,33 @@ impl Verifier<'_> {
         result
     }
 
+    /// What one composite sends another is taken once and in order, and what it answers is never older than what the other
+    /// has seen of it.
+    fn check_delivery(&mut self, record: &Record<'_>) -> Result<(), String> {
+        let to = record.composite();
+        if let (record::Sender::Twin(path), Some(origin)) = (record.cause.sender, record.cause.origin) {
+            let from = record::composite_of(path);
+            let now = (record.cause.number, origin);
+            let last = self.taken.insert((from.to_owned(), to.to_owned()), now);
+            if last.is_some_and(|last| last.0 >= now.0) && !record.envelope.flags.contains(record::Flags::RETRIED) {
+                return Err(format!("message {} of {from} to {to} is taken again, or out of order", now.0));
+            }
+            // The number of a far send is that of its turn, and within it. A message may be from before what a query has
+            // seen already; an answer may not.
+            let seen = self.seen.entry((to.to_owned(), from.to_owned())).or_default();
+            *seen = (*seen).max(record.cause.number >> 16);
+        }
+        for answer in record.input.answers.iter().filter(|answer| answer.turn > 0) {
+            let (composite, turn) = (answer.composite, answer.turn);
+            let seen = self.seen.entry((to.to_owned(), composite.to_owned())).or_default();
+            if turn < *seen {
+                return Err(format!("{to} sees turn {turn} of {composite} after turn {seen}"));
+            }
+            *seen = turn;
+        }
+        Ok(())
+    }
+
     fn compare(&mut self, vm: &mut Vm, record: &Record<'_>) -> Result<(), String> {
         let answers: Option<Vec<FarAnswer>> = record.input.answers.iter().map(decode_answer).collect();
         let answers = answers.ok_or("an answer to a far query that cannot be read")?;
@@ -666,7 +747,7 @@ impl Verifier<'_> {
             action: action(selector, record.input.arguments),
             query: false,
             turn: record.envelope.turn,
-            now_ns: record.envelope.time_ns,
+            now_ns: record.envelope.began_ns.unwrap_or(record.envelope.time_ns),
             seed: record.input.seed.unwrap_or(0),
             answers: &answers,
             limits: self.limits,

@@ -1,13 +1,16 @@
 //! The front door: open a store, run programs and messages, ask about the present and the past.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use twintalk_bytecode::image::Image;
 use twintalk_bytecode::verify::{self, VerifyError};
 use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::{self, ProgramHash};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
-use twintalk_store::{Durability, Key, Partition, Store, StoreError, Table};
+use twintalk_store::{Durability, Key, Partition, Settings, Store, StoreError, Table};
 use twintalk_vm::reference::NAME_BYTES_MAX;
 use twintalk_vm::{Fault, Limits, LinkError, ProgramWorld, Shapes, Vm};
 
@@ -16,16 +19,15 @@ use crate::datum::Datum;
 use crate::difference::{Difference, difference};
 use crate::kernel;
 use crate::message::{FaultReport, From, Message};
-use crate::partition::{Core, Discipline, Leaving, Reply};
+use crate::partition::{Core, Discipline, Leaving, QUERY_LIMIT, Reply};
+use crate::partitions::{Linked, Partitions};
+use crate::place::PLACING;
+use crate::post::Post;
 use crate::program::{self, Program};
 use crate::replay;
 use crate::values;
 
-/// The one partition there is so far.
-const PARTITION: Partition = Partition(0);
-/// How composites are placed on partitions; with one partition there is nothing to place.
-const PLACING: &str = "fx64-first-segment";
-/// How many records may wait for one commit.
+/// How many records, and messages not handled yet, may wait for one commit.
 const COMMIT_RECORDS: usize = 512;
 /// After how many records rows are written for the twins they changed.
 const CHECKPOINT_RECORDS: u64 = 100_000;
@@ -39,6 +41,13 @@ pub struct OpenOptions {
     pub folder: Option<PathBuf>,
     /// When a record of a new store counts as durable; an old one keeps what it was made with.
     pub durability: Option<Durability>,
+    /// How many partitions a new store has, by default one; an old one keeps what it was made with.
+    pub partitions: Option<u16>,
+    /// How many threads drive them, by default one; no more than there are partitions.
+    pub threads: Option<usize>,
+    /// How long a turn waits for the answer of another partition, by default ten seconds; then it is the fault
+    /// `Unreachable`.
+    pub query_limit: Option<Duration>,
     /// The definitions to run; without them those that the store has.
     pub program: Option<Program>,
     /// Takes other definitions than the store's.
@@ -150,10 +159,14 @@ pub trait Output {
 /// A store that is open, with its program.
 pub struct System {
     vm: Vm,
-    core: Core,
+    partitions: Partitions,
     read_only: bool,
     checkpointed_records: u64,
     arguments: Vec<String>,
+    /// Paths at which a twin is about to be made for an outside sender.
+    making: BTreeSet<String>,
+    /// Up to which number outside senders have fed since the last commit.
+    fed: BTreeMap<String, u64>,
 }
 
 /// A message from an outside sender.
@@ -179,17 +192,22 @@ impl System {
     /// # Errors
     /// See [`OpenError`]. The store is as it was then.
     pub fn open(options: OpenOptions) -> Result<System, OpenError> {
-        let store: Box<dyn Store> = match &options.folder {
-            None => Box::new(MemoryStore::new(1, PLACING)),
-            Some(folder) if options.read_only => Box::new(RocksStore::open_read_only(folder)?),
+        let partitions = options.partitions;
+        if partitions.is_some_and(|count| count == 0 || count == u16::MAX) {
+            let text = "a store has 1 to 65,534 partitions".to_owned();
+            return Err(OpenError::Store(StoreError::Io(std::io::Error::other(text))));
+        }
+        let store: Arc<dyn Store> = match &options.folder {
+            None => Arc::new(MemoryStore::new(partitions.unwrap_or(1), PLACING)),
+            Some(folder) if options.read_only => Arc::new(RocksStore::open_read_only(folder)?),
             Some(folder) => {
                 let asked = RocksOptions {
                     durability: options.durability,
-                    partitions: Some(1),
+                    partitions,
                     placing: Some(PLACING.to_owned()),
                     ..RocksOptions::default()
                 };
-                Box::new(RocksStore::open(folder, &asked)?)
+                Arc::new(RocksStore::open(folder, &asked)?)
             }
         };
         let kind = options.clock.unwrap_or(match options.folder {
@@ -199,7 +217,13 @@ impl System {
         System::with_store(store, kind, options)
     }
 
-    fn with_store(store: Box<dyn Store>, clock: ClockKind, options: OpenOptions) -> Result<System, OpenError> {
+    /// Opens a store that is there already, of whatever kind; `folder`, `durability` and `partitions` of the options are
+    /// of no account. For tests.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    #[doc(hidden)]
+    pub fn with_store(store: Arc<dyn Store>, clock: ClockKind, options: OpenOptions) -> Result<System, OpenError> {
         let stored_hash = stored_program(&*store)?;
         let stored = match &stored_hash {
             Some(hash) => Some(load_program(&*store, hash)?),
@@ -239,14 +263,35 @@ impl System {
         let before = shapes.len();
         vm.adopt_shapes(shapes);
         let clock = Clock::new(clock, None);
-        let mut core = Core::new(PARTITION, store, clock, hash)?;
-        core.limits = options.limits;
-        core.discipline = options.discipline;
-        replay::recover(&mut core, &mut vm).map_err(OpenError::from)?;
-        if !options.read_only && (is_new || vm.shapes().len() != before) {
-            core.install_program(&program, vm.shapes())?;
+        let count = store.settings().partitions;
+        let threads = options.threads.unwrap_or(1).clamp(1, usize::from(count));
+        let post = Arc::new(Post::new(count, threads));
+        let mut cores = Vec::new();
+        for partition in (0..count).map(Partition) {
+            let mut core = Core::new(partition, store.clone(), post.clone(), clock.clone(), hash)?;
+            core.limits = options.limits;
+            core.discipline = options.discipline;
+            core.query_limit = options.query_limit.unwrap_or(QUERY_LIMIT);
+            cores.push(core);
         }
-        Ok(System { vm, core, read_only: options.read_only, checkpointed_records: 0, arguments: Vec::new() })
+        let mut partitions = Partitions::new(store, post, cores);
+        replay::recover(partitions.all(), &mut vm).map_err(OpenError::from)?;
+        let now_ns = partitions.now_ns();
+        partitions.drive_to(now_ns);
+        if !options.read_only && (is_new || vm.shapes().len() != before) {
+            partitions.first().install_program(&program, vm.shapes())?;
+        }
+        let linked = Linked { kernel: &kernel_image, program: &program.image, shapes: &|| vm.copy_shapes() };
+        partitions.start_threads(threads, &linked).map_err(OpenError::Link)?;
+        Ok(System {
+            vm,
+            partitions,
+            read_only: options.read_only,
+            checkpointed_records: 0,
+            arguments: Vec::new(),
+            making: BTreeSet::new(),
+            fed: BTreeMap::new(),
+        })
     }
 
     // ---- programs ----
@@ -267,8 +312,8 @@ impl System {
         if let Err(SendError::Store(_)) = result {
             return result;
         }
-        self.core.pump(&mut self.vm, None)?;
-        self.core.report_unclaimed();
+        self.partitions.pump(&mut self.vm, None)?;
+        self.partitions.iter_mut().for_each(Core::report_unclaimed);
         self.settle(output)?;
         if let Some(duration_ns) = for_ns
             && result.is_ok()
@@ -288,25 +333,29 @@ impl System {
     pub fn run_image(&mut self, image: &Image, output: &mut dyn Output) -> Result<String, SendError> {
         verify::verify(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let defines = !image.prototypes.is_empty() || !image.extensions.is_empty();
-        if defines && self.core.store.settings().durability != Durability::Memory {
+        if defines && self.partitions.store.settings().durability != Durability::Memory {
             let text = "a store has the definitions that it was opened with, since its log must say what they were: \
                 put these in a file, and open the store with that";
             return Err(SendError::Argument(text.to_owned()));
+        }
+        if self.partitions.thread_count() > 1 {
+            let text = "definitions are added by one thread only".to_owned();
+            return Err(SendError::Argument(text));
         }
         self.vm.add_image(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let shapes = self.vm.take_shapes();
         self.vm.adopt_shapes(shapes);
         let result = self.run_newest(true, output);
-        self.core.pump(&mut self.vm, None)?;
-        self.core.report_unclaimed();
+        self.partitions.pump(&mut self.vm, None)?;
+        self.partitions.iter_mut().for_each(Core::report_unclaimed);
         self.settle(output)?;
         result
     }
 
     /// Runs the statements of the newest image; answers what their value prints as, if somebody will read it.
     fn run_newest(&mut self, shown: bool, output: &mut dyn Output) -> Result<String, SendError> {
-        let (core, vm) = (&mut self.core, &mut self.vm);
-        let mut host = Host { core, output, error: None, arguments: &self.arguments };
+        let (partitions, vm) = (&mut self.partitions, &mut self.vm);
+        let mut host = Host { partitions, output, error: None, arguments: &self.arguments };
         let result = vm.run_main(&mut host);
         let result = result.and_then(|value| if shown { vm.print_string(value, &mut host) } else { Ok(String::new()) });
         if let Some(error) = host.error {
@@ -320,8 +369,8 @@ impl System {
     /// # Errors
     /// The store refuses.
     pub fn settle(&mut self, output: &mut dyn Output) -> Result<(), StoreError> {
-        self.core.pump(&mut self.vm, None)?;
-        let leaving = self.core.commit()?;
+        self.partitions.pump(&mut self.vm, None)?;
+        let leaving = self.partitions.commit()?;
         let_out(leaving, output);
         Ok(())
     }
@@ -331,15 +380,15 @@ impl System {
     /// # Errors
     /// The store refuses.
     pub fn let_time_pass(&mut self, duration_ns: i64, output: &mut dyn Output) -> Result<(), StoreError> {
-        let end_ns = self.core.clock.now_ns().saturating_add(duration_ns);
+        let end_ns = self.partitions.now_ns().saturating_add(duration_ns);
         loop {
             self.settle(output)?;
-            let due_ns = self.core.timers.first().map(|(due_ns, _)| due_ns).filter(|due_ns| *due_ns <= end_ns);
+            let due_ns = self.partitions.first_timer().filter(|due_ns| *due_ns <= end_ns);
             let next_ns = due_ns.unwrap_or(end_ns);
-            match self.core.clock.kind() {
-                ClockKind::Driven => self.core.clock.drive_to(next_ns),
+            match self.partitions.clock_kind() {
+                ClockKind::Driven => self.partitions.drive_to(next_ns),
                 ClockKind::Wall => {
-                    let wait_ns = next_ns.saturating_sub(self.core.clock.now_ns());
+                    let wait_ns = next_ns.saturating_sub(self.partitions.now_ns());
                     std::thread::sleep(std::time::Duration::from_nanos(u64::try_from(wait_ns).unwrap_or(0)));
                 }
             }
@@ -365,20 +414,23 @@ impl System {
         let arguments = values::arguments(arguments, self.vm.shapes()).map_err(SendError::Argument)?;
         check_message(path, selector)?;
         let from = From::Outside { name: "<command line>".to_owned(), number: 0 };
-        let ticket = self.core.ask(path, selector, &arguments, from);
-        self.core.pump(&mut self.vm, Some(ticket))?;
-        let reply = self.core.take_reply(ticket).expect("pumped until it was there");
+        let ticket = self.partitions.ask(path, selector, &arguments, from);
+        self.partitions.pump(&mut self.vm, Some(ticket))?;
+        let reply = self.partitions.take_reply(ticket).expect("pumped until it was there");
         self.settle(output)?;
         let bytes = reply.map_err(SendError::Fault)?;
         values::datum_of_message(&bytes, self.vm.shapes()).map_err(|error| SendError::Argument(error.to_string()))
     }
 
-    /// Up to which number the messages of an outside sender were taken.
+    /// Up to which number all messages of an outside sender were taken. Some behind it may have been, too: they are
+    /// recognised when they come again.
     ///
     /// # Errors
     /// The store refuses.
     pub fn taken(&mut self, sender: &str) -> Result<u64, StoreError> {
-        self.core.taken_of(sender)
+        let taken: Result<Vec<u64>, StoreError> =
+            self.partitions.iter_mut().map(|core| core.taken_of(sender)).collect();
+        Ok(taken?.into_iter().min().unwrap_or(0))
     }
 
     /// Takes one message of an outside sender and handles all that it causes. Not durable before
@@ -399,56 +451,52 @@ impl System {
                 format!("the name of a sender has 1 to {NAME_BYTES_MAX} bytes, but this one has {}", sender.len());
             return Err(SendError::Argument(text));
         }
-        if self.core.taken_of(sender)? >= message.number {
+        if self.partitions.of(message.path).taken_of(sender)? >= message.number {
             return Ok(false);
         }
         if let Some(device_time_ns) = message.device_time_ns
-            && self.core.clock.kind() == ClockKind::Driven
+            && self.partitions.clock_kind() == ClockKind::Driven
         {
-            self.drive_clock(device_time_ns)?;
+            self.partitions.advance_to(&mut self.vm, device_time_ns)?;
         }
         if let Some(prototype) = message.make
-            && !self.core.exists(message.path)?
+            && !self.making.contains(message.path)
+            && !self.partitions.of(message.path).exists(message.path)?
         {
-            self.core.queue.push_back(Message::make(message.path, prototype));
-            self.core.pump(&mut self.vm, None)?;
+            self.making.insert(message.path.to_owned());
+            self.partitions.enqueue(Message::make(message.path, prototype));
         }
-        self.core.queue.push_back(Message {
-            path: message.path.to_owned(),
-            selector: message.selector.to_owned(),
-            arguments,
-            from: From::Outside { name: sender.to_owned(), number: message.number },
+        let from = From::Outside { name: sender.to_owned(), number: message.number };
+        self.partitions.enqueue(Message {
             device_time_ns: message.device_time_ns,
-            ticket: None,
-            kind: None,
-            far: false,
+            ..Message::new(message.path, message.selector, arguments, from)
         });
-        self.core.pump(&mut self.vm, None)?;
-        if self.core.uncommitted >= COMMIT_RECORDS {
+        self.fed.insert(sender.to_owned(), message.number);
+        // What crosses partitions waits for the disk, so there a whole batch goes at once.
+        if self.partitions.placing.partitions == 1 {
+            self.partitions.pump(&mut self.vm, None)?;
+            self.making.clear();
+        }
+        if self.partitions.pending() >= COMMIT_RECORDS {
             self.commit(output)?;
             return Ok(true);
         }
         Ok(false)
     }
 
-    /// Lets timers that come due before a moment run, each at its own time.
-    fn drive_clock(&mut self, to_ns: i64) -> Result<(), StoreError> {
-        while let Some((due_ns, _)) = self.core.timers.first().filter(|(due_ns, _)| *due_ns <= to_ns) {
-            self.core.clock.drive_to(due_ns);
-            self.core.pump(&mut self.vm, None)?;
-        }
-        self.core.clock.drive_to(to_ns);
-        Ok(())
-    }
-
-    /// Makes all records so far durable and lets out what waits for that; writes a checkpoint when one is due.
+    /// Handles all that was taken, makes it durable, and lets out what waits for that; writes a checkpoint when one is due.
     ///
     /// # Errors
     /// The store refuses.
     pub fn commit(&mut self, output: &mut dyn Output) -> Result<(), StoreError> {
-        let leaving = self.core.commit()?;
+        self.partitions.pump(&mut self.vm, None)?;
+        self.making.clear();
+        for (sender, number) in std::mem::take(&mut self.fed) {
+            self.partitions.iter_mut().try_for_each(|core| core.taken_up_to(&sender, number))?;
+        }
+        let leaving = self.partitions.commit()?;
         let_out(leaving, output);
-        if self.core.records - self.checkpointed_records >= CHECKPOINT_RECORDS {
+        if self.partitions.records() - self.checkpointed_records >= CHECKPOINT_RECORDS {
             self.checkpoint()?;
         }
         Ok(())
@@ -462,10 +510,10 @@ impl System {
         if self.read_only {
             return Ok(());
         }
-        self.core.checkpoint()?;
-        self.checkpointed_records = self.core.records;
-        if self.core.residents.bytes() > RESIDENT_BYTES {
-            self.core.residents.drop_clean();
+        self.partitions.checkpoint()?;
+        self.checkpointed_records = self.partitions.records();
+        if self.residents().1 > RESIDENT_BYTES {
+            self.partitions.iter_mut().for_each(|core| core.residents.drop_clean());
         }
         Ok(())
     }
@@ -476,7 +524,7 @@ impl System {
     /// The store refuses.
     pub fn passivate(&mut self) -> Result<(), StoreError> {
         self.checkpoint()?;
-        self.core.residents.drop_clean();
+        self.partitions.iter_mut().for_each(|core| core.residents.drop_clean());
         Ok(())
     }
 
@@ -490,7 +538,7 @@ impl System {
         }
         self.commit(output)?;
         self.checkpoint()?;
-        self.core.store.settle()
+        self.partitions.store.settle()
     }
 
     // ---- looking ----
@@ -506,8 +554,19 @@ impl System {
         &self.vm
     }
 
-    pub(crate) fn parts(&mut self) -> (&mut Core, &mut Vm) {
-        (&mut self.core, &mut self.vm)
+    pub(crate) fn parts(&mut self) -> (&mut Partitions, &mut Vm) {
+        (&mut self.partitions, &mut self.vm)
+    }
+
+    /// Loses every question put to `partition`, one of the first 64, from now on, or no longer. For tests.
+    #[doc(hidden)]
+    pub fn cut_off(&mut self, partition: u16, off: bool) {
+        self.partitions.post.cut_off(Partition(partition), off);
+    }
+
+    /// What was fixed when the store was made: how many partitions, for one.
+    pub fn settings(&self) -> &Settings {
+        self.partitions.store.settings()
     }
 
     /// Whether there is a twin at `path`; it is in memory afterwards. Cost: one point read where it was not.
@@ -515,17 +574,18 @@ impl System {
     /// # Errors
     /// The store refuses.
     pub fn exists(&mut self, path: &str) -> Result<bool, StoreError> {
-        self.core.exists(path)
+        self.partitions.of(path).exists(path)
     }
 
     /// How many twins are in memory, and how many bytes they take, the index left out.
     pub fn residents(&self) -> (usize, usize) {
-        (self.core.residents.len(), self.core.residents.bytes())
+        let both = self.partitions.iter().map(|core| (core.residents.len(), core.residents.bytes()));
+        both.fold((0, 0), |(twins, bytes), (more, more_bytes)| (twins + more, bytes + more_bytes))
     }
 
     /// How many records this process has written.
     pub fn records(&self) -> u64 {
-        self.core.records
+        self.partitions.records()
     }
 
     /// The names of the twin definitions of the program, in their order.
@@ -564,7 +624,7 @@ fn let_out(leaving: Vec<Leaving>, output: &mut dyn Output) {
 
 /// The world of a program on this store.
 struct Host<'a> {
-    core: &'a mut Core,
+    partitions: &'a mut Partitions,
     output: &'a mut dyn Output,
     /// What the store refused; the program ends with it.
     error: Option<StoreError>,
@@ -585,17 +645,17 @@ impl Host<'_> {
     }
 
     fn commit(&mut self) -> Result<(), Fault> {
-        let committed = self.core.commit();
+        let committed = self.partitions.commit();
         let leaving = self.note(committed)?;
         let_out(leaving, self.output);
         Ok(())
     }
 
     fn reply(&mut self, vm: &mut Vm, ticket: u64) -> Reply {
-        let pumped = self.core.pump(vm, Some(ticket));
+        let pumped = self.partitions.pump(vm, Some(ticket));
         self.note(pumped)?;
         self.commit()?;
-        self.core.take_reply(ticket).unwrap_or_else(|| {
+        self.partitions.take_reply(ticket).unwrap_or_else(|| {
             let text = "the message was never handled: nothing is due any more".to_owned();
             Err(Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() })
         })
@@ -608,15 +668,14 @@ impl ProgramWorld for Host<'_> {
     }
 
     fn turn(&mut self, vm: &mut Vm, path: &str, kind: Option<&str>, selector: &str, arguments: &[u8]) -> Reply {
-        let ticket = self.core.ask(path, selector, arguments, From::Program);
-        if let Some(message) = self.core.queue.back_mut() {
-            message.kind = kind.map(str::to_owned);
-        }
+        let message = Message::new(path, selector, arguments.to_owned(), From::Program);
+        let ticket = self.partitions.ask_message(Message { kind: kind.map(str::to_owned), ..message });
         self.reply(vm, ticket)
     }
 
     fn far_send(&mut self, _vm: &mut Vm, path: &str, selector: &str, arguments: &[u8]) -> Result<u64, Fault> {
-        Ok(self.core.ask_far(path, selector, arguments))
+        let message = Message::new(path, selector, arguments.to_owned(), From::Program);
+        Ok(self.partitions.ask_message(Message { far: true, ..message }))
     }
 
     fn wait(&mut self, vm: &mut Vm, promise: u64) -> Reply {
@@ -624,28 +683,22 @@ impl ProgramWorld for Host<'_> {
     }
 
     fn is_resolved(&mut self, promise: u64) -> bool {
-        self.core.has_reply(promise)
+        self.partitions.has_reply(promise)
     }
 
     fn advance_clock(&mut self, vm: &mut Vm, duration_ns: i64) -> Result<(), Fault> {
-        if self.core.clock.kind() == ClockKind::Wall {
+        if self.partitions.clock_kind() == ClockKind::Wall {
             let text = "this store runs by the clock on the wall, which cannot be advanced".to_owned();
             return Err(Fault { kind: "ProgramOnly".to_owned(), text, trace: Vec::new() });
         }
-        let end_ns = self.core.clock.now_ns().saturating_add(duration_ns);
-        let pumped = self.core.pump(vm, None);
-        self.note(pumped)?;
-        while let Some((due_ns, _)) = self.core.timers.first().filter(|(due_ns, _)| *due_ns <= end_ns) {
-            self.core.clock.drive_to(due_ns);
-            let pumped = self.core.pump(vm, None);
-            self.note(pumped)?;
-        }
-        self.core.clock.drive_to(end_ns);
+        let end_ns = self.partitions.now_ns().saturating_add(duration_ns);
+        let advanced = self.partitions.advance_to(vm, end_ns);
+        self.note(advanced)?;
         self.commit()
     }
 
     fn now_ns(&mut self) -> i64 {
-        self.core.clock.now_ns()
+        self.partitions.now_ns()
     }
 
     fn arguments(&self) -> &[String] {

@@ -49,9 +49,10 @@ mod mask {
     pub(super) const EVENTS: u32 = 1 << 20;
     pub(super) const OUTPUT: u32 = 1 << 21;
     pub(super) const TIMERS: u32 = 1 << 22;
+    pub(super) const BEGAN: u32 = 1 << 23;
     /// What a failed turn has none of.
     pub(super) const OF_COMMITTED: u32 = REPLY | SENDS | EVENTS | OUTPUT | TIMERS | MORE_TWINS;
-    pub(super) const KNOWN: u32 = (1 << 23) - 1;
+    pub(super) const KNOWN: u32 = (1 << 24) - 1;
 }
 
 /// Bits of the tag of a twin.
@@ -102,7 +103,7 @@ impl TwinChange {
 }
 
 fn mask_of(record: &Record<'_>, context: Context) -> u32 {
-    let Envelope { life, turn: _, time_ns: _, device_time_ns, program: _, flags } = record.envelope;
+    let Envelope { life, turn: _, time_ns: _, began_ns, device_time_ns, program: _, flags } = record.envelope;
     let Cause { sender, number, origin, correlation, principal, trace_parent } = record.cause;
     let Input { selector: _, arguments, answers, seed } = &record.input;
     let here = origin.is_some_and(|origin| origin.partition == context.partition);
@@ -113,6 +114,7 @@ fn mask_of(record: &Record<'_>, context: Context) -> u32 {
         | bit(correlation.is_some(), mask::CORRELATION)
         | bit(principal.is_some(), mask::PRINCIPAL)
         | bit(trace_parent.is_some(), mask::TRACE_PARENT)
+        | bit(began_ns.is_some(), mask::BEGAN)
         | bit(device_time_ns.is_some(), mask::DEVICE_TIME)
         | bit(flags != Flags::default(), mask::FLAGS)
         | bit(life != 1, mask::LIFE)
@@ -140,6 +142,9 @@ fn check_rules(record: &Record<'_>, context: Context) -> Result<(), &'static str
     };
     if record.envelope.flags.0 & !Flags::KNOWN != 0 {
         return Err("the flags of a record are known");
+    }
+    if record.envelope.began_ns.is_some_and(|began_ns| began_ns >= record.envelope.time_ns) {
+        return Err("a turn begins before it ends");
     }
     if record.envelope.life == 0 || record.twins.iter().any(|twin| twin.life == 0) {
         return Err("lives count from 1");
@@ -199,6 +204,10 @@ pub(crate) fn encode(
         return Err(EncodeError::Rule("time never goes back within a partition"));
     };
     put_number(out, elapsed_ns);
+    if let Some(began_ns) = envelope.began_ns {
+        // The rule has it that this is more than 0; times lie at most 64 bits apart.
+        put_number(out, envelope.time_ns.wrapping_sub(began_ns) as u64);
+    }
     if let Some(device_time_ns) = envelope.device_time_ns {
         put_signed(out, device_time_ns.wrapping_sub(envelope.time_ns));
     }
@@ -434,10 +443,16 @@ pub(crate) fn decode<'a, N: Names<'a>>(
         .base_time_ns
         .checked_add_unsigned(elapsed_ns)
         .ok_or(RecordError::Malformed("a time is beyond 64 bits"))?;
+    let began_ns = if has(mask::BEGAN) {
+        let before = time_ns.checked_sub_unsigned(unusual(input.number()?, 0)?);
+        Some(before.ok_or(RecordError::Malformed("a time is beyond 64 bits"))?)
+    } else {
+        None
+    };
     let device_time_ns = if has(mask::DEVICE_TIME) { Some(input.signed()?.wrapping_add(time_ns)) } else { None };
     let program = names.program(input.number()?)?;
     let flags = if has(mask::FLAGS) { Flags(unusual(input.byte()?, 0)?) } else { Flags::default() };
-    let envelope = Envelope { life, turn, time_ns, device_time_ns, program, flags };
+    let envelope = Envelope { life, turn, time_ns, began_ns, device_time_ns, program, flags };
 
     let sender = match (mask & mask::SENDER) >> mask::SENDER_SHIFT {
         0 => Sender::Program,

@@ -126,6 +126,8 @@ pub struct Envelope<'a> {
     pub turn: u64,
     /// The time of the turn, in nanoseconds since 1970; never goes back within a partition.
     pub time_ns: i64,
+    /// The time that the turn saw, if that is before `time_ns`: it waited for answers while others went on.
+    pub began_ns: Option<i64>,
     /// The device's own time, if it gave one.
     pub device_time_ns: Option<i64>,
     /// The program that ran.
@@ -143,7 +145,14 @@ impl Flags {
     pub const RETRIED: Flags = Flags(1);
     /// A twin was brought to the version of the program in this turn.
     pub const MIGRATED: Flags = Flags(2);
-    pub(crate) const KNOWN: u8 = 3;
+    /// The sender waits for the reply, or for the fault in its place.
+    pub const REPLIES: Flags = Flags(4);
+    pub(crate) const KNOWN: u8 = 7;
+
+    /// These and those of `other`.
+    pub const fn with(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Flags) -> bool {

@@ -67,6 +67,13 @@ pub enum Action<'a> {
         /// The arguments of the message that tells it, as [`failed_arguments`](crate::codec::failed_arguments) writes them.
         arguments: &'a [u8],
     },
+    /// The reply has come to a far send of the twin.
+    Reply {
+        /// The number of its promise.
+        promise: u64,
+        /// The answer, as the codec writes it, or kind and text of the fault.
+        answer: Result<&'a [u8], (&'a str, &'a str)>,
+    },
     /// A timer of the twin is due.
     Timer {
         /// Its name.
@@ -210,6 +217,8 @@ pub struct FarSend {
     pub arguments: Vec<u8>,
     /// The number of its promise within the composite.
     pub promise: u64,
+    /// Whether the promise outlives the turn: a slot reaches it, or a block waits for it.
+    pub wants_reply: bool,
 }
 
 /// The selector under which the making of a twin travels.
@@ -414,7 +423,7 @@ impl TurnState {
     pub(crate) fn queue(&mut self, sender: String, path: String, selector: String, arguments: Vec<u8>) -> Option<u64> {
         let nth = u16::try_from(self.effects.far_sends.len()).ok()?;
         let promise = self.turn << 16 | u64::from(nth);
-        self.effects.far_sends.push(FarSend { sender, path, selector, arguments, promise });
+        self.effects.far_sends.push(FarSend { sender, path, selector, arguments, promise, wants_reply: false });
         Some(promise)
     }
 
@@ -589,6 +598,7 @@ impl Vm {
                     }
                 }
             }
+            Action::Reply { .. } => End::Done(Value::NIL),
             Action::Timer { name, due_ns } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 self.run.turn.due_ns = Some(due_ns);

@@ -32,6 +32,7 @@ fn record(turn: u64) -> Record<'static> {
             life: 1,
             turn,
             time_ns: 0,
+            began_ns: None,
             device_time_ns: None,
             program: &[0; 32],
             flags: Flags::default(),

@@ -18,6 +18,7 @@ pub fn sensor_turn(path: &str, turn: u64, previous: Option<Position>) -> Record<
             life: 1,
             turn,
             time_ns,
+            began_ns: None,
             device_time_ns: Some(time_ns - 1_500_000_000),
             program: &PROGRAM,
             flags: Flags::default(),
@@ -69,6 +70,7 @@ pub struct Random {
     life: u64,
     turn: u64,
     elapsed_ns: u64,
+    began_before_ns: Option<u64>,
     device_time_ns: Option<i64>,
     program: ProgramHash,
     flags: u8,
@@ -106,7 +108,8 @@ fn number() -> impl Strategy<Value = u64> + Clone {
 }
 
 pub fn random() -> impl Strategy<Value = Random> {
-    let envelope = (number(), number(), 0..1_000_000u64, option::of(any::<i64>()), any::<[u8; 32]>(), 0..4u8);
+    let elapsed = (0..1_000_000u64, option::of(1..1_000_000_000u64));
+    let envelope = (number(), number(), elapsed, option::of(any::<i64>()), any::<[u8; 32]>(), 0..8u8);
     let cause = (
         (0..6u8, name()),
         number(),
@@ -127,7 +130,7 @@ pub fn random() -> impl Strategy<Value = Random> {
         vec((name(), option::of(any::<i64>())), 0..3),
     );
     (envelope, cause, input, twins, outcome).prop_map(|(envelope, cause, input, twins, outcome)| {
-        let (life, turn, elapsed_ns, device_time_ns, program, flags) = envelope;
+        let (life, turn, (elapsed_ns, began_before_ns), device_time_ns, program, flags) = envelope;
         let (sender, number, origin, correlation, principal, trace) = cause;
         let (selector, arguments, answers, seed) = input;
         let (composite, twins, paths) = twins;
@@ -136,6 +139,7 @@ pub fn random() -> impl Strategy<Value = Random> {
             life: life.max(1),
             turn,
             elapsed_ns,
+            began_before_ns,
             device_time_ns,
             program,
             flags,
@@ -240,6 +244,7 @@ impl Random {
                 life: self.life,
                 turn: self.turn,
                 time_ns,
+                began_ns: self.began_before_ns.map(|before| time_ns - before as i64),
                 device_time_ns: self.device_time_ns,
                 program: &self.program,
                 flags: Flags(self.flags),

@@ -1,0 +1,164 @@
+//! Records and rows onto the disk, and what then may leave.
+//!
+//! Records are written with every row that follows from them as one batch. One flush makes durable what all partitions have
+//! written; what was held back until then goes out.
+
+use twintalk_store::{Batch, Durability, Key, Partition, Position, StoreError, Table};
+
+use crate::partition::{Core, Leaving};
+use crate::resident::write_row;
+
+impl Core {
+    /// Whether what is executed is as durable as it gets.
+    pub(crate) fn is_durable_at_once(&self) -> bool {
+        self.store.settings().durability == Durability::Memory
+    }
+
+    /// Writes all records since the last commit, with what follows from them, and waits until they are
+    /// durable. Answers what may leave now.
+    pub fn commit(&mut self) -> Result<Vec<(u64, Leaving)>, StoreError> {
+        if self.write_records()? {
+            self.store.flush()?;
+        }
+        Ok(self.release())
+    }
+
+    /// Writes what waits to be written; answers whether a flush has to follow before anything may leave.
+    pub fn write_records(&mut self) -> Result<bool, StoreError> {
+        if self.uncommitted > 0 || !self.rows.is_empty() || !self.taken_changed.is_empty() {
+            self.write(false)?;
+        }
+        Ok(self.unflushed && self.store.settings().durability == Durability::Sync)
+    }
+
+    /// All that was written is durable: parcels go to their partitions; answers what leaves for the outside.
+    pub fn release(&mut self) -> Vec<(u64, Leaving)> {
+        self.unflushed = false;
+        for (to, parcel) in std::mem::take(&mut self.outbox) {
+            self.post.deliver(to, parcel);
+        }
+        std::mem::take(&mut self.leaving)
+    }
+
+    /// Writes the row of every twin that memory is ahead of, and notes that replay starts here.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        if self.residents.dirty() == 0 && self.uncommitted == 0 && self.rows.is_empty() {
+            return Ok(());
+        }
+        self.write(true)?;
+        self.residents.all_clean();
+        if self.store.settings().durability == Durability::Sync {
+            self.store.flush()?;
+        }
+        // What leaves for the outside is let out by the next commit.
+        let leaving = self.release();
+        self.leaving = leaving;
+        Ok(())
+    }
+
+    /// Notes that nothing that the log of `from` sends to this partition up to `end` is still to be taken.
+    pub fn taken_all_of(&mut self, from: Partition, end: Position) {
+        let source = &mut self.sources[usize::from(from.0)];
+        if source.outstanding == 0 && source.taken < (end, 0) {
+            source.taken = (end, 0);
+            source.changed = true;
+        }
+    }
+
+    pub(crate) fn write(&mut self, every_dirty: bool) -> Result<(), StoreError> {
+        let mut key = Key::new();
+        let mut row = Vec::new();
+        if every_dirty {
+            let (rows, partition) = (&mut self.rows, self.partition);
+            self.residents.for_each_dirty(|view| {
+                write_row(&view, &mut row);
+                rows.put(Table::State, key.state(partition, view.path), view.last, &row);
+            });
+        } else {
+            for path in &self.moved {
+                let Some(view) = self.residents.get(path) else { continue };
+                write_row(&view, &mut row);
+                self.rows.put(Table::State, key.state(self.partition, path), view.last, &row);
+            }
+        }
+        self.moved.clear();
+        for name in std::mem::take(&mut self.taken_changed) {
+            let number = self.taken.get(&name).copied().unwrap_or(0);
+            self.rows.put(
+                Table::Taken,
+                key.taken_outside(self.partition, &name),
+                self.last_record,
+                &number.to_be_bytes(),
+            );
+        }
+        for (from, source) in self.sources.iter_mut().enumerate() {
+            if std::mem::take(&mut source.changed) {
+                let mut bytes = source.taken.0.to_bytes().to_vec();
+                bytes.extend_from_slice(&source.taken.1.to_be_bytes());
+                let key = key.taken_from(self.partition, Partition(from as u16));
+                self.rows.put(Table::Taken, key, self.last_record, &bytes);
+            }
+        }
+        if self.uncommitted > 0 {
+            let blocks = self.builder.finish();
+            let start = blocks.start();
+            if every_dirty {
+                self.rows.checkpoint(self.partition, blocks.next());
+            }
+            self.store.commit(start, Batch { blocks, rows: &self.rows })?;
+            self.builder.clear();
+        } else {
+            if every_dirty {
+                self.rows.checkpoint(self.partition, self.store.end(self.partition)?);
+            }
+            self.store.write(&self.rows)?;
+        }
+        self.rows.clear();
+        self.unflushed |= self.uncommitted > 0;
+        self.uncommitted = 0;
+        Ok(())
+    }
+
+    // ---- senders ----
+
+    /// Up to which number the messages of an outside sender were taken.
+    pub fn taken_of(&mut self, name: &str) -> Result<u64, StoreError> {
+        if let Some(&number) = self.taken.get(name) {
+            return Ok(number);
+        }
+        let mut key = Key::new();
+        let row = self.store.get(Table::Taken, key.taken_outside(self.partition, name))?;
+        let number = row.and_then(|row| row.bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+        self.taken.insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    /// All messages of an outside sender up to `number` that are for this partition have been taken.
+    pub fn taken_up_to(&mut self, name: &str, number: u64) -> Result<(), StoreError> {
+        if self.taken_of(name)? < number {
+            self.taken.insert(name.to_owned(), number);
+            self.taken_changed.insert(name.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads how far the logs of all partitions have been taken.
+    pub fn load_sources(&mut self) -> Result<(), StoreError> {
+        let mut key = Key::new();
+        for (from, source) in self.sources.iter_mut().enumerate() {
+            let row = self.store.get(Table::Taken, key.taken_from(self.partition, Partition(from as u16)))?;
+            if let Some((position, nth)) = row.as_ref().and_then(|row| row.bytes.split_first_chunk::<10>()) {
+                let nth = nth.try_into().map_or(0, u32::from_be_bytes);
+                source.taken = (Position::from_bytes(*position), nth);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on after the last record of the log, which stands at `last` and is of `time_ns`.
+    pub fn continue_after(&mut self, last: Position, time_ns: i64) {
+        self.last_record = last;
+        self.last_time_ns = time_ns;
+        self.clock.drive_to(time_ns);
+    }
+}

@@ -1,0 +1,445 @@
+//! Turns into records: a message is run, its record written, and what it left taken into memory.
+//!
+//! A turn that needs an answer which is not here leaves nothing; it runs again from its start, with the same time, seed and
+//! answers so far, so it goes the same way up to where it stopped.
+
+use twintalk_store::record::{self, Envelope, Failure, Flags, Input, Origin, Record};
+use twintalk_store::{Key, Partition, Position, StoreError, Table};
+use twintalk_vm::codec::symbol_argument;
+use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange, first_segment};
+use twintalk_vm::{FarAnswer, Fault, Shapes, Vm};
+
+use crate::message::{From, Message, PROGRAM, REARM, SYSTEM_PATH, action, cause, encode_answer, report};
+use crate::near::Inquiry;
+use crate::partition::{Core, Discipline, Leaving, Reply};
+use crate::post::Parcel;
+use crate::program::{self, Program};
+use crate::resident::{Residents, View};
+use crate::timers::TimerId;
+
+/// A turn, or a query from outside, that may have to run more than once.
+pub(crate) struct Attempt {
+    pub message: Message,
+    /// The time that it sees.
+    pub now_ns: i64,
+    /// What its random numbers start from.
+    pub seed: u64,
+    /// What its far queries were answered so far, in order.
+    pub answers: Vec<FarAnswer>,
+    pub inquiry: Inquiry,
+}
+
+impl Attempt {
+    /// A query; `fuel` is what its far queries may use.
+    pub fn of_query(message: Message, now_ns: i64, fuel: i64) -> Attempt {
+        Attempt { message, now_ns, seed: 0, answers: Vec::new(), inquiry: Inquiry::new(0, fuel) }
+    }
+
+    /// Keeps what was answered up to where it stopped.
+    pub fn keep_answers(&mut self, answers: Vec<FarAnswer>) {
+        if answers.len() > self.answers.len() {
+            // What was learned on the way to these need not be known any more.
+            self.inquiry.forget();
+        }
+        self.answers = answers;
+    }
+}
+
+impl Core {
+    /// Runs one turn and writes its record.
+    pub(crate) fn run(&mut self, vm: &mut Vm, message: Message) -> Result<(), StoreError> {
+        let composite = first_segment(&message.path);
+        let turn = self.turn_of(composite)?.0 + 1;
+        let mut now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
+        if let From::Timer { due_ns, .. } = message.from {
+            now_ns = now_ns.max(due_ns);
+        }
+        let seed = self.clock.seed(composite, turn);
+        let inquiry = Inquiry::new(0, self.limits.fuel);
+        self.attempt(vm, Attempt { message, now_ns, seed, answers: Vec::new(), inquiry })
+    }
+
+    /// Runs a turn, from its start; closes its composite if it needs an answer, else writes its record.
+    pub(crate) fn attempt(&mut self, vm: &mut Vm, mut attempt: Attempt) -> Result<(), StoreError> {
+        let turn = self.turn_of(first_segment(&attempt.message.path))?.0 + 1;
+        let limits = self.limits;
+        let Attempt { message, now_ns, seed, answers, inquiry } = &mut attempt;
+        let input = TurnInput {
+            path: &message.path,
+            action: action(&message.selector, &message.arguments),
+            query: false,
+            turn,
+            now_ns: *now_ns,
+            seed: *seed,
+            answers,
+            limits,
+        };
+        let (end, need) = self.with_world(inquiry, *now_ns, |world| vm.run_turn(world, &input))?;
+        let TurnEnd { outcome, answers, used_random, fuel_used: _ } = end;
+        let (result, effects) = match outcome {
+            Outcome::Done { reply, effects } => (Ok(reply), effects),
+            Outcome::Failed(fault) => (Err(fault), Effects::default()),
+            Outcome::Needs => {
+                attempt.keep_answers(answers);
+                self.close(attempt, need.expect("what cannot be answered yet needs something"));
+                return Ok(());
+            }
+        };
+        let Attempt { message, now_ns, seed, .. } = attempt;
+        let asked = Asked { answers: &answers, used_random };
+        // Others may have gone on while this one waited.
+        let facts = Facts { turn, now_ns, log_ns: now_ns.max(self.last_time_ns), seed };
+        match self.push_record(vm.shapes(), &message, asked, &effects, &result, facts) {
+            Ok(position) => self.take_effects(vm, &message, effects, &result, facts, position)?,
+            Err(error) => {
+                // What does not fit a record is undone like any other fault.
+                let fault = Fault { kind: "RecordTooLarge".to_owned(), text: error.to_string(), trace: Vec::new() };
+                let nothing = Effects::default();
+                let short = Message { arguments: vec![0], ..message.clone() };
+                let recorded = if message.arguments.len() > record::RECORD_BYTES_MAX / 2 { &short } else { &message };
+                // Names are checked where they come in, so nothing is left that could not be written.
+                let position = self
+                    .push_record(vm.shapes(), recorded, Asked::default(), &nothing, &Err(fault.clone()), facts)
+                    .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
+                self.take_effects(vm, &message, nothing, &Err(fault), facts, position)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the record of a turn; answers where it will stand.
+    fn push_record(
+        &mut self,
+        shapes: &Shapes,
+        message: &Message,
+        asked: Asked<'_>,
+        effects: &Effects,
+        result: &Reply,
+        facts: Facts,
+    ) -> Result<Position, record::EncodeError> {
+        let answers: Vec<Vec<u8>> = asked.answers.iter().map(|answer| encode_answer(answer.reply.as_deref())).collect();
+        let twins = record_twins(&self.residents, shapes, message, effects);
+        let trace: String;
+        let replies = matches!(message.from, From::Twin { wanted: true, .. });
+        let outcome = match result {
+            Ok(reply) => record::Outcome::Committed(record::Effects {
+                reply: replies.then_some(reply),
+                sends: effects
+                    .far_sends
+                    .iter()
+                    .map(|send| record::FarSend {
+                        number: send.promise,
+                        sender: &send.sender,
+                        receiver: &send.path,
+                        selector: &send.selector,
+                        arguments: &send.arguments,
+                        promise: send.wants_reply.then_some(send.promise),
+                    })
+                    .collect::<Vec<_>>()
+                    .into(),
+                events: effects
+                    .events
+                    .iter()
+                    .map(|event| record::Event {
+                        twin: &event.path,
+                        selector: &event.selector,
+                        arguments: &event.arguments,
+                    })
+                    .collect::<Vec<_>>()
+                    .into(),
+                output: &effects.output,
+                timers: effects
+                    .timers
+                    .iter()
+                    .map(|timer| record::Timer { twin: &timer.path, name: &timer.name, due_ns: timer.due_ns })
+                    .collect::<Vec<_>>()
+                    .into(),
+            }),
+            Err(fault) => {
+                trace = fault.trace_text();
+                record::Outcome::Failed(Failure { kind: &fault.kind, text: &fault.text, trace: &trace })
+            }
+        };
+        let composite = first_segment(&message.path);
+        let life = self.residents.get(composite).map_or(1, |view| view.life.max(1));
+        let made_root =
+            effects.twins.iter().any(|twin| twin.path == composite && matches!(twin.change, TwinChange::Image(_)));
+        let mut flags = Flags::default();
+        if effects.twins.iter().any(|twin| matches!(twin.change, TwinChange::Carried(_))) {
+            flags = flags.with(Flags::MIGRATED);
+        }
+        if replies {
+            flags = flags.with(Flags::REPLIES);
+        }
+        let record = Record {
+            envelope: Envelope {
+                life: if made_root { next_life(&self.residents, composite) } else { life },
+                turn: facts.turn,
+                time_ns: facts.log_ns,
+                began_ns: (facts.now_ns < facts.log_ns).then_some(facts.now_ns),
+                device_time_ns: message.device_time_ns,
+                program: &self.program,
+                flags,
+            },
+            cause: cause(&message.from),
+            input: Input {
+                selector: &message.selector,
+                arguments: &message.arguments,
+                answers: asked
+                    .answers
+                    .iter()
+                    .zip(&answers)
+                    .map(|(answer, bytes)| record::Answer { composite: &answer.composite, turn: answer.turn, bytes })
+                    .collect::<Vec<_>>()
+                    .into(),
+                seed: asked.used_random.then_some(facts.seed),
+            },
+            twins: twins.into(),
+            outcome,
+        };
+        self.builder.push(&record)
+    }
+
+    /// Takes what a recorded turn left into memory.
+    fn take_effects(
+        &mut self,
+        vm: &mut Vm,
+        message: &Message,
+        effects: Effects,
+        result: &Reply,
+        facts: Facts,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        self.last_record = position;
+        self.last_time_ns = facts.log_ns;
+        self.uncommitted += 1;
+        self.records += 1;
+        let composite = first_segment(&message.path).to_owned();
+        for twin in &effects.twins {
+            self.take_twin(&twin.path, &twin.change, position);
+        }
+        if !effects.twins.iter().any(|twin| twin.path == message.path) {
+            self.touch(&message.path, position);
+        }
+        self.set_turn(&composite, facts.turn);
+        if effects.output.is_empty() {
+            // Most turns print nothing.
+        } else {
+            self.let_out(Leaving::Output(effects.output));
+        }
+        if let From::Timer { name, due_ns } = &message.from {
+            self.rows.delete(Table::Timers, Key::new().timer(self.partition, *due_ns, &message.path, name));
+        }
+        for timer in &effects.timers {
+            let id = TimerId { path: timer.path.as_str().into(), name: timer.name.as_str().into() };
+            match timer.due_ns {
+                Some(due_ns) => self.set_timer(id, due_ns, position),
+                None => self.unset_timer(&id),
+            }
+        }
+        let origin = Origin { partition: self.partition, position };
+        let leaves = effects.far_sends.len() as u32;
+        for (nth, send) in effects.far_sends.into_iter().enumerate() {
+            let nth = nth as u32;
+            let from = From::Twin { path: send.sender, number: send.promise, wanted: send.wants_reply, origin, nth };
+            let message = Message::new(&send.path, &send.selector, send.arguments, from);
+            self.dispatch(Message { sent_ns: facts.log_ns, ..message });
+        }
+        self.take_from_source(message);
+        match &message.from {
+            From::Outside { name, number } if *number > 0 => {
+                self.taken.insert(name.clone(), *number);
+                self.taken_changed.insert(name.clone());
+            }
+            From::Twin { path, number, wanted: true, .. } => {
+                let reply = result.as_deref();
+                let reply = Message::reply(path, &message.path, *number, reply, origin, leaves, facts.log_ns);
+                self.dispatch(reply);
+            }
+            From::Timer { name, .. } if result.is_err() => self.rearm(vm, &message.path, name)?,
+            From::Program
+            | From::Outside { .. }
+            | From::Twin { .. }
+            | From::Reply { .. }
+            | From::Timer { .. }
+            | From::System => {}
+        }
+        if let Err(fault) = result {
+            match message.ticket {
+                None if matches!(message.from, From::Twin { wanted: true, .. }) => {}
+                None => self.let_out(Leaving::Fault(report(message, fault))),
+                Some(ticket) if message.far => {
+                    self.unclaimed.insert(ticket, report(message, fault));
+                }
+                Some(_) => {}
+            }
+        }
+        if self.discipline == Discipline::Replay {
+            self.met.push(message.path.clone());
+            self.met.extend(effects.twins.iter().map(|twin| twin.path.clone()).filter(|path| *path != message.path));
+        }
+        if let Some(ticket) = message.ticket {
+            self.replies.insert(ticket, result.clone());
+        }
+        Ok(())
+    }
+
+    /// Sends what leaves a record on its way: to the own queue, or to another partition once the record is durable.
+    fn dispatch(&mut self, message: Message) {
+        let to = self.placing.of(&message.path);
+        let message = Message { order: self.post.next_order(), ..message };
+        if to == self.partition {
+            self.receive(message);
+        } else {
+            self.leave_for(to, Parcel::Message(message), true);
+        }
+    }
+
+    /// A timer that repeats is set again although its turn failed, in a turn of its own that directly follows.
+    fn rearm(&mut self, vm: &mut Vm, path: &str, name: &str) -> Result<(), StoreError> {
+        let repeats = self.residents.get(path).is_some_and(|view| view.exists && vm.timer_repeats(view.image, name));
+        if !repeats {
+            return Ok(());
+        }
+        self.run(vm, Message::new(path, REARM, symbol_argument(name), From::System))
+    }
+
+    /// Takes what became of a twin, recorded at `position`, into memory.
+    pub fn take_twin(&mut self, path: &str, change: &TwinChange, position: Position) {
+        let old = self.residents.get(path);
+        let (exists, life, turn) = old.map_or((false, 0, 0), |view| (view.exists, view.life, view.turn));
+        let (image, now_exists): (&[u8], bool) = match change {
+            TwinChange::Image(image) | TwinChange::Carried(image) | TwinChange::Delta { image, .. } => (image, true),
+            TwinChange::Removed => (&[], false),
+        };
+        // Also where one was removed and another made in one turn.
+        let is_new = matches!(change, TwinChange::Image(_));
+        let life = if is_new { life + 1 } else { life };
+        self.residents.put(&View { path, dirty: true, exists: now_exists, life, last: position, turn, image });
+        if now_exists != exists {
+            self.moved.insert(path.to_owned());
+        }
+        if is_new || !now_exists {
+            for id in self.timers.of_twin(path) {
+                self.unset_timer(&id);
+            }
+        }
+    }
+
+    /// Notes which life of a path it is, as its record says.
+    pub fn set_life(&mut self, path: &str, life: u64) {
+        if let Some(view) = self.residents.get(path).filter(|view| view.life != life && (view.exists || view.life > 0))
+        {
+            let image = view.image.to_vec();
+            let View { dirty, exists, last, turn, .. } = view;
+            self.residents.put(&View { path, dirty, exists, life, last, turn, image: &image });
+        }
+    }
+
+    /// Notes that the record at `position` lists the twin, which it did not change.
+    pub fn touch(&mut self, path: &str, position: Position) {
+        if !self.residents.advance(path, Some(position), None) {
+            let (exists, life, turn) = (false, 0, 0);
+            self.residents.put(&View { path, dirty: true, exists, life, last: position, turn, image: &[] });
+        }
+        if !self.residents.get(path).is_some_and(|view| view.exists) {
+            // A path where nothing lives keeps the chain of messages that missed it.
+            self.moved.insert(path.to_owned());
+        }
+    }
+
+    /// Notes the number of the last turn of a composite.
+    pub fn set_turn(&mut self, composite: &str, turn: u64) {
+        if !self.residents.advance(composite, None, Some(turn)) {
+            let (exists, life, last) = (false, 0, Position::START);
+            self.residents.put(&View { path: composite, dirty: true, exists, life, last, turn, image: &[] });
+            self.moved.insert(composite.to_owned());
+        }
+    }
+
+    /// Puts the program and all shapes into the store and notes them in the log.
+    pub fn install_program(&mut self, program: &Program, shapes: &Shapes) -> Result<(), StoreError> {
+        let mut key = Key::new();
+        let bytes = program.to_bytes();
+        let shape_bytes = program::shapes_to_bytes(shapes);
+        self.rows.put(Table::Programs, key.program(&self.program), Position::START, &bytes);
+        self.rows.put(Table::Meta, key.named(Partition::SHARED, "program"), Position::START, &self.program);
+        self.rows.put(Table::Meta, key.named(Partition::SHARED, "shapes"), Position::START, &shape_bytes);
+        let turn = self.turn_of(SYSTEM_PATH)?.0 + 1;
+        let message = Message::new(SYSTEM_PATH, PROGRAM, [bytes, shape_bytes].concat(), From::System);
+        let now_ns = self.clock.now_ns().max(self.last_time_ns);
+        let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
+        let position = self
+            .push_record(shapes, &message, Asked::default(), &Effects::default(), &Ok(Vec::new()), facts)
+            .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
+        self.last_record = position;
+        self.last_time_ns = facts.log_ns;
+        self.uncommitted += 1;
+        self.touch(SYSTEM_PATH, position);
+        self.set_turn(SYSTEM_PATH, turn);
+        self.commit().map(|_| ())
+    }
+}
+
+/// What a turn is given beside its message.
+#[derive(Clone, Copy)]
+struct Facts {
+    turn: u64,
+    /// The time that the turn sees.
+    now_ns: i64,
+    /// The time in the log, which never goes back: later, if the turn waited for answers.
+    log_ns: i64,
+    seed: u64,
+}
+
+/// The receiver first, then every other twin that the turn changed.
+fn record_twins<'a>(
+    residents: &'a Residents,
+    shapes: &'a Shapes,
+    message: &'a Message,
+    effects: &'a Effects,
+) -> Vec<record::TwinEffect<'a>> {
+    let prototype_of = |image: &[u8]| {
+        let shape = twintalk_vm::codec::shape_of_image(image)?;
+        shapes.get(shape).map(|shape| shape.prototype.as_str())
+    };
+    let entry = |path: &'a str, change: Option<&'a TwinChange>| {
+        let view = residents.get(path);
+        let life = view.map_or(1, |view| view.life.max(1));
+        let (kind, bytes): (_, &[u8]) = match change {
+            None => (record::TwinChange::Touched, &[]),
+            Some(TwinChange::Delta { delta, .. }) => (record::TwinChange::Changed, delta),
+            Some(TwinChange::Image(image)) => (record::TwinChange::Created, image),
+            Some(TwinChange::Carried(image)) => (record::TwinChange::Changed, image),
+            Some(TwinChange::Removed) => (record::TwinChange::Removed, &[]),
+        };
+        let life = match change {
+            Some(TwinChange::Image(_)) => next_life(residents, path),
+            Some(TwinChange::Carried(_) | TwinChange::Delta { .. } | TwinChange::Removed) | None => life,
+        };
+        let previous = view.map(|view| view.last).filter(|last| *last > Position::START);
+        // Named where the bytes are all of the twin rather than what changed in it.
+        let prototype = match change {
+            Some(TwinChange::Image(image) | TwinChange::Carried(image)) => prototype_of(image),
+            Some(TwinChange::Delta { .. } | TwinChange::Removed) | None => None,
+        };
+        record::TwinEffect { path, life, previous, kind, prototype, bytes }
+    };
+    let change_of = |path: &str| effects.twins.iter().find(|twin| twin.path == path).map(|twin| &twin.change);
+    let mut twins = vec![entry(&message.path, change_of(&message.path))];
+    twins.extend(
+        effects.twins.iter().filter(|twin| twin.path != message.path).map(|twin| entry(&twin.path, Some(&twin.change))),
+    );
+    twins
+}
+
+fn next_life(residents: &Residents, path: &str) -> u64 {
+    residents.get(path).map_or(0, |view| view.life) + 1
+}
+
+/// What a turn asked for beside its input.
+#[derive(Clone, Copy, Default)]
+struct Asked<'a> {
+    answers: &'a [FarAnswer],
+    used_random: bool,
+}
