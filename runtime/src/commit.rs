@@ -113,8 +113,8 @@ impl Core {
             }
             self.store.write(&self.rows)?;
         }
+        self.unflushed |= self.uncommitted > 0 || !self.rows.is_empty();
         self.rows.clear();
-        self.unflushed |= self.uncommitted > 0;
         self.uncommitted = 0;
         Ok(())
     }

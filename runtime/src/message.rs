@@ -242,11 +242,13 @@ pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
     put(message.path.as_bytes());
     put(message.selector.as_bytes());
     put(&message.arguments);
+    let nowhere = Origin { partition: Partition(0), position: Position::START };
     let (kind, path, number, origin, nth) = match &message.from {
+        From::Outside { name, number } => (3, name, *number, &nowhere, 0),
         From::Twin { path, number, wanted, origin, nth } => (u8::from(*wanted), path, *number, origin, *nth),
         From::Reply { path, number, origin, nth } => (2, path, *number, origin, *nth),
-        From::Program | From::Outside { .. } | From::Timer { .. } | From::System => {
-            unreachable!("only what a log has sent waits in a table")
+        From::Program | From::Timer { .. } | From::System => {
+            unreachable!("only what comes with a number waits in a table")
         }
     };
     put(path.as_bytes());
@@ -256,6 +258,9 @@ pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
     row.extend_from_slice(&origin.position.to_bytes());
     put_number(&mut row, u64::from(nth));
     row.extend_from_slice(&message.sent_ns.to_le_bytes());
+    if let Some(device_time_ns) = message.device_time_ns {
+        row.extend_from_slice(&device_time_ns.to_le_bytes());
+    }
     row
 }
 
@@ -274,13 +279,16 @@ pub(crate) fn message_from_row(mut row: &[u8]) -> Option<Message> {
     *row = rest;
     let origin = Origin { partition, position: Position::from_bytes(*position) };
     let nth = get_number(row)?.try_into().ok()?;
-    let sent_ns = i64::from_le_bytes((*row).try_into().ok()?);
+    let (sent_ns, rest) = row.split_first_chunk()?;
+    let sent_ns = i64::from_le_bytes(*sent_ns);
+    let device_time_ns = if rest.is_empty() { None } else { Some(i64::from_le_bytes(rest.try_into().ok()?)) };
     let from = match kind {
         0 | 1 => From::Twin { path: sender, number, wanted: kind == 1, origin, nth },
         2 => From::Reply { path: sender, number, origin, nth },
+        3 => From::Outside { name: sender, number },
         _ => return None,
     };
-    Some(Message { sent_ns, ..Message::new(&path, &selector, arguments, from) })
+    Some(Message { sent_ns, device_time_ns, ..Message::new(&path, &selector, arguments, from) })
 }
 
 fn sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -305,6 +313,7 @@ mod tests {
             From::Twin { path: "a/b".to_owned(), number: 1 << 40, wanted: true, origin, nth: 2 },
             From::Twin { path: "a".to_owned(), number: 0, wanted: false, origin, nth: 0 },
             From::Reply { path: "c".to_owned(), number: 7, origin, nth: 300 },
+            From::Outside { name: "rows.csv".to_owned(), number: 9 },
         ]
         .map(|from| Message { sent_ns: -5, ..Message::new("tank-1/pump", "fill:with:", vec![1, 2, 3], from) });
         for message in messages {
@@ -313,6 +322,8 @@ mod tests {
             for length in 0..row.len() {
                 assert!(message_from_row(&row[..length]).is_none());
             }
+            let timed = Message { device_time_ns: Some(i64::MAX), ..message };
+            assert_eq!(format!("{:?}", message_from_row(&message_to_row(&timed))), format!("{:?}", Some(&timed)));
         }
     }
 }

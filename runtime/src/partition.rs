@@ -203,7 +203,9 @@ impl Core {
     pub fn receive(&mut self, message: Message) {
         let (origin, _) = message.source().expect("only what a log has sent is received");
         self.sources[usize::from(origin.partition.0)].outstanding += 1;
-        self.queue.push_back(message);
+        // What was queued later may be here already.
+        let place = self.queue.iter().rposition(|other| other.order <= message.order).map_or(0, |nth| nth + 1);
+        self.queue.insert(place, message);
     }
 
     /// Whether the reply of a message is there.
@@ -292,7 +294,9 @@ impl Core {
                 self.take_from_source(&message);
                 return Ok(());
             }
-            From::Outside { name, number } if *number > 0 && self.taken_of(name)? >= *number => {
+            From::Outside { name, number }
+                if *number > 0 && message.waiting.is_none() && self.taken_of(name)? >= *number =>
+            {
                 // Taken before: its record is there, and it is not run again.
                 if let Some(ticket) = message.ticket {
                     self.replies.insert(ticket, Ok(vec![0]));
@@ -343,20 +347,31 @@ impl Core {
 
     /// A message for a closed composite waits until that is open again.
     fn put_aside(&mut self, mut message: Message) {
-        let composite = first_segment(&message.path).to_owned();
-        if message.waiting.is_none() && message.source().is_some() {
-            self.take_from_source(&message);
-            let number = self.next_waiting;
-            self.next_waiting += 1;
-            let row = message_to_row(&message);
-            let mut key = Key::new();
-            let key = key.waiting(self.partition, &composite, number);
-            self.rows.put(Table::Waiting, key, self.last_record, &row);
-            message.waiting = Some(number);
-        }
-        if let Some(closed) = self.closed.get_mut(&composite) {
+        self.secure(&mut message);
+        let composite = first_segment(&message.path);
+        if let Some(closed) = self.closed.get_mut(composite) {
             closed.waiting.push_back(message);
         }
+    }
+
+    /// Gives a message that has been let in and has no record yet a row of its own, since others pass it.
+    fn secure(&mut self, message: &mut Message) {
+        let is_numbered = matches!(message.from, From::Outside { number: 1.., .. });
+        if message.waiting.is_some() || message.source().is_none() && !is_numbered {
+            return;
+        }
+        self.take_from_source(message);
+        if let From::Outside { name, number } = &message.from {
+            self.taken.insert(name.clone(), *number);
+            self.taken_changed.insert(name.clone());
+        }
+        let number = self.next_waiting;
+        self.next_waiting += 1;
+        let row = message_to_row(message);
+        let mut key = Key::new();
+        let key = key.waiting(self.partition, first_segment(&message.path), number);
+        self.rows.put(Table::Waiting, key, self.last_record, &row);
+        message.waiting = Some(number);
     }
 
     /// Queues what waited when the process before ended.
@@ -384,7 +399,8 @@ impl Core {
     // ---- closed composites ----
 
     /// Closes the composite of a turn that needs an answer, and asks for it.
-    pub(crate) fn close(&mut self, attempt: Attempt, need: Need) {
+    pub(crate) fn close(&mut self, mut attempt: Attempt, need: Need) {
+        self.secure(&mut attempt.message);
         let composite = first_segment(&attempt.message.path).to_owned();
         self.ask(Asker::Turn(composite.clone()), need);
         self.closed.insert(composite, Closed { attempt, waiting: VecDeque::new() });

@@ -247,7 +247,7 @@ impl Core {
         }
         self.take_from_source(message);
         match &message.from {
-            From::Outside { name, number } if *number > 0 => {
+            From::Outside { name, number } if *number > 0 && message.waiting.is_none() => {
                 self.taken.insert(name.clone(), *number);
                 self.taken_changed.insert(name.clone());
             }
