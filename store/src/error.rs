@@ -78,7 +78,8 @@ pub enum StoreError {
     },
     /// The store was opened to be read only: a defect of *the runtime*.
     ReadOnly,
-    /// An earlier write failed, so nobody knows where the log ends: *the runtime* opens it anew.
+    /// An earlier write or flush failed, so nobody knows where the log ends, nor what of it is on the disk: *the
+    /// runtime* opens it anew.
     Stopped,
     /// The disk or the operating system refused. *The operator* looks there; *the runtime* opens the
     /// log anew to learn whether the batch is in it.
@@ -217,7 +218,7 @@ impl fmt::Display for StoreError {
                 write!(f, "there is no partition {partition}: the store has {partitions}")
             }
             StoreError::ReadOnly => f.write_str("the store was opened to be read only"),
-            StoreError::Stopped => f.write_str("an earlier write failed: open the store anew"),
+            StoreError::Stopped => f.write_str("an earlier write or flush failed: open the store anew"),
             StoreError::Io(error) => write!(f, "the disk or the operating system refused: {error}"),
         }
     }

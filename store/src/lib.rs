@@ -217,6 +217,10 @@ pub trait Log: Send + Sync {
     /// Makes durable all that is committed when it is called, of every partition, and moves the watermarks.
     ///
     /// Any thread may call it. Cost: in `sync`, one flush of the disk, however much there is; else nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]: what was not durable before may be lost, whatever the disk says later. From then on every
+    /// write and flush is refused with [`StoreError::Stopped`], as after a write that failed: open the store anew.
     fn flush(&self) -> Result<(), StoreError>;
 }
 

@@ -74,8 +74,11 @@ pub struct RocksStore {
     settings: Settings,
     partitions: Vec<PartitionEnds>,
     access: Access,
-    /// A write failed: what is in the log is unknown until it is opened anew.
+    /// A write or a flush failed: what is in the log, and what of it on the disk, is unknown until it is opened anew.
     stopped: AtomicBool,
+    /// Whether the disk fails to flush from now on.
+    #[cfg(test)]
+    flush_fails: AtomicBool,
 }
 
 enum Access {
@@ -178,7 +181,15 @@ impl RocksStore {
         let ends = (0..*partitions)
             .map(|number| Ok(PartitionEnds::new(find_ends(&db, Partition(number))?)))
             .collect::<Result<_, StoreError>>()?;
-        Ok(RocksStore { db, settings, partitions: ends, access, stopped: AtomicBool::new(false) })
+        Ok(RocksStore {
+            db,
+            settings,
+            partitions: ends,
+            access,
+            stopped: AtomicBool::new(false),
+            #[cfg(test)]
+            flush_fails: AtomicBool::new(false),
+        })
     }
 
     fn partition(&self, partition: Partition) -> Result<&PartitionEnds, StoreError> {
@@ -186,18 +197,38 @@ impl RocksStore {
         Ok(&self.partitions[usize::from(partition.0)])
     }
 
-    fn write_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
+    /// Whether this process runs the store, and nothing has failed so far.
+    fn check_runs(&self) -> Result<(), StoreError> {
         match self.access {
-            Access::Run { .. } => {}
-            Access::Read => return Err(StoreError::ReadOnly),
+            Access::Run { .. } if self.stopped.load(Ordering::Acquire) => Err(StoreError::Stopped),
+            Access::Run { .. } => Ok(()),
+            Access::Read => Err(StoreError::ReadOnly),
         }
-        if self.stopped.load(Ordering::Acquire) {
-            return Err(StoreError::Stopped);
-        }
-        self.db.write_opt(batch, &WriteOptions::default()).map_err(|error| {
+    }
+
+    /// Whatever failed, nothing more is written: the operating system may have dropped what it could not write, and
+    /// say the next time that all is well.
+    fn stop_if_failed<T>(&self, result: Result<T, rocksdb::Error>) -> Result<T, StoreError> {
+        result.map_err(|error| {
             self.stopped.store(true, Ordering::Release);
             engine_error(Place::Folder, error)
         })
+    }
+
+    fn write_batch(&self, batch: WriteBatch) -> Result<(), StoreError> {
+        self.check_runs()?;
+        self.stop_if_failed(self.db.write_opt(batch, &WriteOptions::default()))
+    }
+
+    /// Flushes the write-ahead log to the disk.
+    fn flush_log(&self) -> Result<(), StoreError> {
+        self.check_runs()?;
+        #[cfg(test)]
+        if self.flush_fails.load(Ordering::Acquire) {
+            self.stopped.store(true, Ordering::Release);
+            return Err(StoreError::Io(io::Error::other("the disk fails")));
+        }
+        self.stop_if_failed(self.db.flush_wal(true))
     }
 
     fn add_rows(&self, batch: &mut WriteBatch, rows: &Rows) -> Result<(), StoreError> {
@@ -285,7 +316,7 @@ impl Log for RocksStore {
         ends.first.store(first.block, Ordering::Release);
         // Whole files of nothing else can go at once; what this leaves, merging takes. That they may
         // be missing must be on the disk before they are.
-        self.db.flush_wal(true).map_err(|error| engine_error(Place::Folder, error))?;
+        self.flush_log()?;
         self.db.delete_file_in_range_cf(log, from, to).map_err(|error| engine_error(Place::Folder, error))
     }
 
@@ -302,23 +333,14 @@ impl Log for RocksStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        match self.access {
-            Access::Run { .. } => {}
-            Access::Read => return Err(StoreError::ReadOnly),
-        }
-        if self.stopped.load(Ordering::Acquire) {
-            return Err(StoreError::Stopped);
-        }
+        self.check_runs()?;
         match self.settings.durability {
             Durability::Memory | Durability::Async => return Ok(()),
             Durability::Sync => {}
         }
         // What is committed meanwhile may be flushed too, but is not promised.
         let ends: Vec<u64> = self.partitions.iter().map(|ends| ends.end.load(Ordering::Acquire)).collect();
-        self.db.flush_wal(true).map_err(|error| {
-            self.stopped.store(true, Ordering::Release);
-            engine_error(Place::Folder, error)
-        })?;
+        self.flush_log()?;
         for (partition, end) in self.partitions.iter().zip(ends) {
             partition.flushed.fetch_max(end, Ordering::AcqRel);
         }
@@ -428,7 +450,7 @@ impl Store for RocksStore {
 
     fn settle(&self) -> Result<(), StoreError> {
         match self.access {
-            Access::Run { .. } => {}
+            Access::Run { .. } => self.check_runs()?,
             Access::Read => return Ok(()),
         }
         let families = family_names().map(|name| family(&self.db, name)).collect::<Result<Vec<_>, _>>()?;
@@ -440,7 +462,7 @@ impl Store for RocksStore {
         if bytes < SETTLE_BYTES {
             return Ok(());
         }
-        self.db.flush_cfs_opt(&families, &FlushOptions::default()).map_err(|error| engine_error(Place::Folder, error))
+        self.stop_if_failed(self.db.flush_cfs_opt(&families, &FlushOptions::default()))
     }
 }
 

@@ -47,7 +47,7 @@ fn what_is_acknowledged_survives_a_kill_once_and_whole() {
         let folder = tempfile::tempdir().expect("a folder");
         let durability = if nth % 2 == 0 { Durability::Async } else { Durability::Sync };
         let mut store = Store { folder: folder.path(), durability, taken: 0, beats: 0, end: Position::START };
-        make(folder.path(), durability, None);
+        make(folder.path(), durability, 1, None);
         for round in first..=kills.min(first + rounds - 1) {
             store.round(round, &mut dice, &mut total);
         }

@@ -113,6 +113,39 @@ fn a_family_of_a_newer_version_is_no_riddle() {
     assert!(matches!(error, StoreError::NewerFormat { found: 2, known: 1 }), "{error}");
 }
 
+// delivery: D7.12
+#[test]
+fn after_a_failed_flush_nothing_is_written_or_flushed_until_the_store_is_opened_anew() {
+    let (folder, store) = three_blocks();
+    store.flush().unwrap();
+    let mut builder = BlockBuilder::new(P, Position::block(4));
+    builder.push(&record(4)).unwrap();
+    store.append(P, Position::block(4), builder.finish()).unwrap();
+    store.flush_fails.store(true, Ordering::Release);
+    assert!(matches!(store.flush(), Err(StoreError::Io(_))));
+    // The disk may say that it works again: what it dropped is lost all the same.
+    store.flush_fails.store(false, Ordering::Release);
+    assert!(matches!(store.flush(), Err(StoreError::Stopped)));
+    assert_eq!(store.flushed(P).unwrap(), Position::block(4), "the watermark stays where it was");
+    let mut builder = BlockBuilder::new(P, Position::block(5));
+    builder.push(&record(5)).unwrap();
+    assert!(matches!(store.append(P, Position::block(5), builder.finish()), Err(StoreError::Stopped)));
+    assert!(matches!(store.write(&Rows::new()), Err(StoreError::Stopped)));
+    assert!(matches!(store.trim(P, Position::block(3)), Err(StoreError::Stopped)));
+    assert_eq!(store.read(P, Position::FIRST).unwrap().filter(Result::is_ok).count(), 4, "it can be read");
+    drop(store);
+    let store = RocksStore::open(folder.path(), &RocksOptions::default()).unwrap();
+    assert!(store.flushed(P).unwrap() >= Position::block(4), "what was durable is there");
+    store.append(P, store.end(P).unwrap(), builder_at(store.end(P).unwrap()).finish()).unwrap();
+    store.flush().unwrap();
+}
+
+fn builder_at(next: Position) -> BlockBuilder {
+    let mut builder = BlockBuilder::new(P, next);
+    builder.push(&record(next.block)).unwrap();
+    builder
+}
+
 #[test]
 fn the_engine_takes_the_options_it_is_given() {
     let (folder, store) = three_blocks();

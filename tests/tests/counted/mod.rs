@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use tempfile::TempDir;
 use twintalk_compiler::{NoSources, SourceText, compile};
 use twintalk_runtime::{
     ClockKind, Datum, Durability, FaultReport, FeedMessage, OpenError, OpenOptions, Output, Program, SendError, System,
@@ -61,10 +62,11 @@ pub fn figures(taken: u64) -> (String, String) {
 }
 
 /// Makes a store of the program in `folder`, with its twins.
-pub fn make(folder: &Path, durability: Durability, clock: Option<ClockKind>) {
+pub fn make(folder: &Path, durability: Durability, partitions: u16, clock: Option<ClockKind>) {
     let options = OpenOptions {
         folder: Some(folder.to_owned()),
         durability: Some(durability),
+        partitions: Some(partitions),
         program: Some(program()),
         clock,
         ..OpenOptions::default()
@@ -162,6 +164,12 @@ impl Dice {
     pub fn one_of(&mut self, count: u64) -> u64 {
         self.next() % count
     }
+}
+
+/// A folder in memory where there is one: many stores are opened.
+pub fn folder() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.expect("a folder")
 }
 
 /// The number in a variable of the environment.
