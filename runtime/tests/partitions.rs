@@ -89,7 +89,7 @@ fn histories(system: &mut System) -> Vec<String> {
     lines
 }
 
-// delivery: D1.8
+// delivery: D2.13
 #[test]
 fn the_same_program_gives_each_composite_the_same_history_however_it_is_placed_and_driven() {
     let wanted = run(&mut open(RING, 1, 1, Discipline::Normal));
@@ -107,6 +107,7 @@ fn the_same_program_gives_each_composite_the_same_history_however_it_is_placed_a
     }
 }
 
+// delivery: D4.5
 #[test]
 fn a_turn_that_waits_for_an_answer_runs_again_with_the_same_time_and_chance() {
     let text = "
@@ -128,6 +129,7 @@ fn a_turn_that_waits_for_an_answer_runs_again_with_the_same_time_and_chance() {
     assert_eq!(run(&mut open(text, 16, 2, Discipline::Normal)), wanted);
 }
 
+// delivery: D4.9, D4.13
 #[test]
 fn queries_that_ask_in_a_circle_end() {
     let text = "
@@ -149,6 +151,7 @@ fn queries_that_ask_in_a_circle_end() {
     }
 }
 
+// delivery: D4.4, D4.13
 #[test]
 fn an_answer_that_does_not_come_is_unreachable_and_others_go_on() {
     let text = "
@@ -187,6 +190,7 @@ const COUNTERS: &str = "
     twin Count = ( | n <- 0. seen <- List new. | up: k = ( n := n + 1. seen add: k ) )
     twin Sender = ( | sent <- 0. | send: k = ( sent := sent + 1. 0 to: 3 do: [ :i | (Count ensure: 'c' , i printString) ! up: k ] ) )";
 
+// delivery: D3.5, D3.6
 #[test]
 fn a_feed_to_many_partitions_is_taken_once_wherever_the_process_ends() {
     for mode in [Durability::Async, Durability::Sync] {

@@ -34,6 +34,8 @@ pub struct Step {
     pub sentences: Vec<String>,
     /// Kinds of fault that it handles.
     pub faults: Vec<String>,
+    /// Why composites race in it when several threads drive them.
+    pub races: Option<String>,
     /// How long timers are waited for, in nanoseconds.
     pub run_for_ns: i64,
     /// By twin: `fill: committed`.
@@ -111,6 +113,7 @@ fn setting(step: &mut Step, said: &str, name: &str) {
         "covers" => step.covers.extend(names()),
         "delivery" => step.sentences.extend(names()),
         "faults" => step.faults.extend(names()),
+        "races" => step.races = Some(value.trim().to_owned()),
         "for" => {
             let (number, unit) =
                 value.trim().split_once(' ').unwrap_or_else(|| panic!("{name}: `for: NUMBER UNIT`, not `{value}`"));

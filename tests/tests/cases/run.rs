@@ -1,6 +1,6 @@
 //! Runs cases and compares what came of them with what they expect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::panic;
 use std::path::Path;
@@ -13,8 +13,8 @@ use twintalk_bytecode::image::PrototypeKind;
 use twintalk_compiler::diagnostic::{Diagnostic, Severity};
 use twintalk_compiler::{Compilation, SourceText, compile};
 use twintalk_runtime::{
-    ClockKind, Discipline, Durability, Fault, FaultReport, Limits, OpenError, OpenOptions, Output, Program, SendError,
-    System, kernel,
+    ClockKind, Discipline, Durability, Fault, FaultReport, HistoryEntry, Limits, OpenError, OpenOptions, Output,
+    Position, Program, SendError, System, kernel,
 };
 use twintalk_vm::Vm;
 
@@ -25,9 +25,32 @@ use crate::sources::Files;
 const FUEL: i64 = 1_000_000;
 const MEMORY_BYTES: usize = 32 << 20;
 
-/// As `spec/cases/README.md` calls them.
-const MODES: &[(&str, Discipline)] =
-    &[("normal", Discipline::Normal), ("replay", Discipline::Replay), ("reload", Discipline::Reload)];
+/// How a case is run.
+#[derive(Clone, Copy, Debug)]
+struct Mode {
+    /// As `spec/cases/README.md` calls it.
+    name: &'static str,
+    discipline: Discipline,
+    partitions: u16,
+    threads: usize,
+}
+
+impl Mode {
+    const fn new(name: &'static str, discipline: Discipline, partitions: u16, threads: usize) -> Mode {
+        Mode { name, discipline, partitions, threads }
+    }
+}
+
+/// The first is the one that the others are compared with.
+const MODES: &[Mode] = &[
+    Mode::new("normal", Discipline::Normal, 1, 1),
+    Mode::new("replay", Discipline::Replay, 1, 1),
+    Mode::new("reload", Discipline::Reload, 1, 1),
+    Mode::new("two partitions", Discipline::Normal, 2, 1),
+    Mode::new("eight partitions", Discipline::Normal, 8, 1),
+    Mode::new("eight partitions, reload", Discipline::Reload, 8, 1),
+    Mode::new("two threads", Discipline::Normal, 8, 2),
+];
 
 /// The compiler's report, as a case writes it.
 pub fn report(step: &Step) -> (Compilation, Vec<String>) {
@@ -64,8 +87,26 @@ struct Ran {
     reported: Vec<String>,
     /// By twin that the case asks about, its records.
     records: BTreeMap<String, Vec<String>>,
+    /// By twin, all that its records say but for where they stand.
+    histories: BTreeMap<String, Vec<String>>,
     /// What `verify` found, and what else must not be.
     defects: Vec<String>,
+}
+
+impl Ran {
+    fn look_back(&mut self, system: &mut System, path: String) {
+        let entries = match system.history(&path, None, None) {
+            Ok(entries) => entries,
+            Err(error) => return self.defects.push(format!("the history of {path}: {error}")),
+        };
+        let record = |entry: &HistoryEntry| match &entry.fault {
+            None => format!("{}: committed", entry.selector),
+            Some(fault) => format!("{}: failed {}", entry.selector, fault.kind),
+        };
+        let whole = |entry: HistoryEntry| format!("{:?}", HistoryEntry { position: Position::START, ..entry });
+        self.records.insert(path.clone(), entries.iter().map(record).collect());
+        self.histories.insert(path, entries.into_iter().map(whole).collect());
+    }
 }
 
 impl Output for Ran {
@@ -79,16 +120,18 @@ impl Output for Ran {
 }
 
 /// Runs one program of a case on the store in `folder`, or in memory.
-fn run(step: &Step, image: Image, discipline: Discipline, folder: Option<&Path>) -> Ran {
+fn run(step: &Step, image: Image, mode: Mode, folder: Option<&Path>) -> Ran {
     let mut ran = Ran::default();
     let options = OpenOptions {
         folder: folder.map(Path::to_owned),
         durability: folder.map(|_| Durability::Async),
+        partitions: Some(mode.partitions),
+        threads: Some(mode.threads),
         program: Some(Program::new(image)),
         upgrade: true,
         clock: Some(ClockKind::Driven),
         limits: Limits { fuel: FUEL, memory_bytes: MEMORY_BYTES },
-        discipline,
+        discipline: mode.discipline,
         ..OpenOptions::default()
     };
     let mut system = match System::open(options) {
@@ -108,17 +151,14 @@ fn run(step: &Step, image: Image, discipline: Discipline, folder: Option<&Path>)
         Err(SendError::Fault(fault)) => ran.fault = Some(fault),
         Err(error) => ran.defects.push(error.to_string()),
     }
-    for path in step.records.keys() {
-        match system.history(path, None, None) {
-            Ok(entries) => {
-                let lines = entries.iter().map(|entry| match &entry.fault {
-                    None => format!("{}: committed", entry.selector),
-                    Some(fault) => format!("{}: failed {}", entry.selector, fault.kind),
-                });
-                ran.records.insert(path.clone(), lines.collect());
+    match system.twins("") {
+        Ok(twins) => {
+            let there = twins.into_iter().map(|twin| twin.path);
+            for path in there.chain(step.records.keys().cloned()).collect::<BTreeSet<String>>() {
+                ran.look_back(&mut system, path);
             }
-            Err(error) => ran.defects.push(format!("the history of {path}: {error}")),
         }
+        Err(error) => ran.defects.push(format!("the twins: {error}")),
     }
     match system.verify(&mut |_| {}) {
         Ok(report) => ran.defects.extend(report.differences.iter().map(|line| format!("verify: {line}"))),
@@ -134,6 +174,28 @@ fn run(step: &Step, image: Image, discipline: Discipline, folder: Option<&Path>)
 fn differences(step: &Step, ran: &Ran) -> Vec<String> {
     let found: Vec<&str> = ran.output.lines().map(str::trim_end).collect();
     let mut lines = diff(&step.output, &found);
+    lines.extend(diff(&step.reported, &ran.reported));
+    lines.extend(fault_and_record_differences(step, ran));
+    lines
+}
+
+/// The same where threads drive the composites: what those print and report that do not wait for each other comes in
+/// any order.
+fn differences_of_threads(step: &Step, ran: &Ran) -> Vec<String> {
+    let sorted = |lines: &[String]| {
+        let mut lines: Vec<String> = lines.iter().map(|line| line.trim_end().to_owned()).collect();
+        lines.sort();
+        lines
+    };
+    let found: Vec<String> = ran.output.lines().map(str::to_owned).collect();
+    let mut lines = diff(&sorted(&step.output), &sorted(&found));
+    lines.extend(diff(&sorted(&step.reported), &sorted(&ran.reported)));
+    lines.extend(fault_and_record_differences(step, ran));
+    lines
+}
+
+fn fault_and_record_differences(step: &Step, ran: &Ran) -> Vec<String> {
+    let mut lines = Vec::new();
     match (&step.fault, &ran.fault) {
         (None, None) => {}
         (Some((kind, part)), Some(fault)) if fault.kind == *kind && fault.text.contains(part.as_str()) => {}
@@ -144,7 +206,6 @@ fn differences(step: &Step, ran: &Ran) -> Vec<String> {
             lines.push(found.as_ref().map_or("+ no fault".to_owned(), |fault| format!("+ {fault}")));
         }
     }
-    lines.extend(diff(&step.reported, &ran.reported));
     for (path, expected) in &step.records {
         let found = ran.records.get(path).cloned().unwrap_or_default();
         lines.extend(diff(expected, &found).iter().map(|line| format!("{line} (a record of {path})")));
@@ -181,6 +242,24 @@ fn report_differences(step: &Step, compilation: &Compilation, found: &[String]) 
     missing.chain(more).collect()
 }
 
+/// The first record in which a twin's history is not what it was in the first mode.
+fn history_differences(
+    wanted: &BTreeMap<String, Vec<String>>,
+    found: &BTreeMap<String, Vec<String>>,
+) -> Option<String> {
+    let paths: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    paths.into_iter().find_map(|path| {
+        let (wanted, found) = (wanted.get(path)?, found.get(path)?);
+        let nth = (0..wanted.len().max(found.len())).find(|nth| wanted.get(*nth) != found.get(*nth))?;
+        let shown = |lines: &[String]| lines.get(nth).map_or("nothing", String::as_str).to_owned();
+        Some(format!(
+            "  record {nth} of {path}, as in the first mode and here\n- {}\n+ {}",
+            shown(wanted),
+            shown(found)
+        ))
+    })
+}
+
 /// All that is wrong with a case, in any mode; empty if nothing is.
 fn check(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -193,15 +272,23 @@ fn check(case: &Case) -> Vec<String> {
     if images.len() < case.steps.len() {
         return wrong; // an error was reported, as expected or not
     }
-    for (mode, discipline) in MODES {
+    let mut first = Vec::new();
+    for mode in MODES {
         // Only what is opened again needs a folder.
         let folder = (case.steps.len() > 1).then(|| tempfile::tempdir().expect("a folder for a store"));
         for (number, (step, image)) in case.steps.iter().zip(&images).enumerate() {
-            let ran = run(step, image.clone(), *discipline, folder.as_ref().map(|folder| folder.path()));
-            let found = differences(step, &ran);
+            let ran = run(step, image.clone(), *mode, folder.as_ref().map(|folder| folder.path()));
+            let races = mode.threads > 1 && step.races.is_some();
+            let mut found =
+                if mode.threads == 1 { differences(step, &ran) } else { differences_of_threads(step, &ran) };
+            match first.get(number) {
+                None => first.push(ran.histories),
+                Some(_) if races => {}
+                Some(wanted) => found.extend(history_differences(wanted, &ran.histories)),
+            }
             if !found.is_empty() {
                 let program = if number == 0 { String::new() } else { format!(", program {}", number + 1) };
-                wrong.push(format!("in mode {mode}{program}:"));
+                wrong.push(format!("in mode {}{program}:", mode.name));
                 wrong.extend(found);
             }
         }
