@@ -267,3 +267,38 @@ fn a_feed_to_many_partitions_is_taken_once_wherever_the_process_ends() {
         }
     }
 }
+
+// delivery: D2.12
+#[test]
+fn rows_that_pass_a_composite_which_waits_for_an_answer_do_not_hide_those_it_has_still_to_take() {
+    let text = "
+        twin Tank = ( | level <- 5. | )
+        twin Boss = ( | taken <- List new. | take: k = ( (Tank at: 't' , (k \\\\ 7) printString) level. taken add: k ) )
+        0 to: 6 do: [ :i | Tank new: 't' , i printString ].";
+    for threads in [1, 2] {
+        let mut system = open(text, 4, threads, Discipline::Normal);
+        let mut seen = Seen::default();
+        system.run_program(Vec::new(), None, &mut seen).expect("runs");
+        for number in 1..=60_i64 {
+            let path = format!("b{}", number * number % 5);
+            let message = FeedMessage {
+                number: number as u64,
+                path: &path,
+                selector: "take:",
+                arguments: &[Datum::Int(number.into())],
+                device_time_ns: None,
+                make: Some("Boss"),
+            };
+            system.feed("feed", &message, &mut seen).expect("taken");
+        }
+        system.commit(&mut seen).expect("durable");
+        for boss in [0, 1, 4] {
+            let wanted =
+                (1..=60_i64).filter(|number| number * number % 5 == boss).map(|number| Datum::Int(number.into()));
+            let found = system.send(&format!("b{boss}"), "taken", &[], &mut seen).expect("handled");
+            assert_eq!(found, Datum::Array(wanted.collect()), "b{boss}, {threads} threads");
+        }
+        assert_eq!(seen.text, "");
+        assert_eq!(system.verify(&mut |_| {}).expect("readable").differences, Vec::<String>::new());
+    }
+}
