@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench fuzz fmt clean
+.PHONY: help setup build check test demo bench simulate fuzz fmt clean
 
 # The settings of tools/env.sh, then cargo.
 cargo = eval "$$(tools/env.sh)" && cargo
@@ -40,6 +40,9 @@ demo: build ## examples/plant, killed and reopened on the way; DATA=readings.csv
 bench: setup ## the figures of benches/results.md, on this machine; WRITE=1 puts them there
 	@$(cargo) build --release --package twintalk-cli --package twintalk-benches
 	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" $(if $(WRITE),--write)
+
+simulate: setup ## HOURS=1 of stores on disks that fail as a number says; SEED=7 is one of them, told in full
+	@$(cargo) test --quiet --package twintalk-tests --test simulator -- --nocapture whatever
 
 fuzz: setup ## each fuzz target for TIME=60 seconds
 	@tools/fuzz.sh $(TIME)

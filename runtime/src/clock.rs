@@ -4,6 +4,8 @@
 //! moves when it is told to, so that it says the same on every run. A feed may let the times that devices
 //! gave drive the clock. Whichever it is, the time of a partition never goes back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use twintalk_vm::turn::split_mix;
@@ -29,6 +31,8 @@ pub(crate) struct Clock {
     /// The latest time it gave.
     last_ns: i64,
     random: u64,
+    /// In the place of the wall, in tests.
+    simulated_ns: Option<Arc<AtomicI64>>,
 }
 
 impl Clock {
@@ -42,7 +46,12 @@ impl Clock {
             ClockKind::Wall => i64::MIN,
             ClockKind::Driven => VIRTUAL_START_NS,
         };
-        Clock { kind, last_ns: at_least_ns.unwrap_or(start).max(start), random }
+        Clock { kind, last_ns: at_least_ns.unwrap_or(start).max(start), random, simulated_ns: None }
+    }
+
+    /// A clock on a wall that a test moves as it likes, also back.
+    pub fn simulated(wall_ns: Arc<AtomicI64>) -> Clock {
+        Clock { kind: ClockKind::Wall, last_ns: i64::MIN, random: 0x7477_696e, simulated_ns: Some(wall_ns) }
     }
 
     /// What drives it.
@@ -53,7 +62,8 @@ impl Clock {
     /// The time now.
     pub fn now_ns(&mut self) -> i64 {
         if self.kind == ClockKind::Wall {
-            self.last_ns = self.last_ns.max(wall_ns());
+            let wall_ns = self.simulated_ns.as_ref().map_or_else(wall_ns, |wall_ns| wall_ns.load(Ordering::Relaxed));
+            self.last_ns = self.last_ns.max(wall_ns);
         }
         self.last_ns
     }

@@ -36,6 +36,8 @@ pub use message::FaultReport;
 pub use partition::Discipline;
 pub use program::Program;
 pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary, VerifyReport};
+#[doc(hidden)]
+pub use system::Simulated;
 pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};
 pub use twintalk_store::{Durability, Position, Settings, StoreError};
 pub use twintalk_vm::{Fault, Limits};

@@ -95,6 +95,10 @@ struct Awaited {
     deadline: Instant,
 }
 
+/// How many records of all partitions of a thread one batch may hold: a program can cause any number of turns before it
+/// next waits.
+const BATCH_RECORDS_MAX: usize = 8192;
+
 /// A partition, but for its VM.
 pub(crate) struct Core {
     pub partition: Partition,
@@ -108,6 +112,8 @@ pub(crate) struct Core {
     pub program: ProgramHash,
     /// How long an answer of another partition may take.
     pub query_limit: Duration,
+    /// How many records may wait for one write.
+    pub batch_records_max: usize,
     pub(crate) builder: BlockBuilder,
     pub(crate) rows: Rows,
     /// Paths made or removed since the last commit: their rows are due.
@@ -166,6 +172,7 @@ impl Core {
             limits: Limits::default(),
             program,
             query_limit: QUERY_LIMIT,
+            batch_records_max: BATCH_RECORDS_MAX,
             builder: BlockBuilder::new(partition, end),
             rows: Rows::new(),
             moved: BTreeSet::new(),

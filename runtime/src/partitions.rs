@@ -23,10 +23,6 @@ use crate::partition::{Core, Leaving, Reply};
 use crate::place::Placing;
 use crate::post::Post;
 
-/// How many records of all partitions of a thread one batch may hold: a program can cause any number of turns before it
-/// next waits.
-const BATCH_RECORDS_MAX: usize = 8192;
-
 /// The partitions of a store.
 pub(crate) struct Partitions {
     pub placing: Placing,
@@ -353,7 +349,8 @@ impl Worker<'_> {
             if let Some(core) = first.min_by_key(|core| core.queue[0].order) {
                 let message = core.queue.pop_front().expect("it is not empty");
                 core.handle_next(vm, message)?;
-                if self.cores.iter().map(|core| core.uncommitted).sum::<usize>() >= BATCH_RECORDS_MAX {
+                let batch_records_max = core.batch_records_max;
+                if self.cores.iter().map(|core| core.uncommitted).sum::<usize>() >= batch_records_max {
                     commit(self.cores)?;
                 }
                 continue;

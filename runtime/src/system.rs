@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use twintalk_bytecode::image::Image;
@@ -156,6 +157,17 @@ pub trait Output {
     fn fault(&mut self, report: &FaultReport);
 }
 
+/// What a test puts in the place of disk and clock.
+#[doc(hidden)]
+pub struct Simulated {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The time on the wall, in nanoseconds since 1970; without it the clock is driven.
+    pub wall_ns: Option<Arc<AtomicI64>>,
+    /// How many records may wait for one write.
+    pub batch_records_max: usize,
+}
+
 /// A store that is open, with its program.
 pub struct System {
     vm: Vm,
@@ -214,16 +226,26 @@ impl System {
             Some(_) => ClockKind::Wall,
             None => ClockKind::Driven,
         });
-        System::with_store(store, kind, options)
+        System::with_store(store, Clock::new(kind, None), options)
     }
 
-    /// Opens a store that is there already, of whatever kind; `folder`, `durability` and `partitions` of the options are
-    /// of no account. For tests.
+    /// Opens a store on a machine that a test makes up; `folder`, `durability`, `partitions` and `clock` of the options
+    /// are of no account.
     ///
     /// # Errors
     /// See [`OpenError`].
     #[doc(hidden)]
-    pub fn with_store(store: Arc<dyn Store>, clock: ClockKind, options: OpenOptions) -> Result<System, OpenError> {
+    pub fn open_simulated(machine: Simulated, options: OpenOptions) -> Result<System, OpenError> {
+        let clock = match machine.wall_ns {
+            Some(wall_ns) => Clock::simulated(wall_ns),
+            None => Clock::new(ClockKind::Driven, None),
+        };
+        let mut system = System::with_store(machine.store, clock, options)?;
+        system.partitions.iter_mut().for_each(|core| core.batch_records_max = machine.batch_records_max);
+        Ok(system)
+    }
+
+    fn with_store(store: Arc<dyn Store>, clock: Clock, options: OpenOptions) -> Result<System, OpenError> {
         let stored_hash = stored_program(&*store)?;
         let stored = match &stored_hash {
             Some(hash) => Some(load_program(&*store, hash)?),
@@ -262,7 +284,6 @@ impl System {
         let shapes = stored_shapes(&*store)?;
         let before = shapes.len();
         vm.adopt_shapes(shapes);
-        let clock = Clock::new(clock, None);
         let count = store.settings().partitions;
         let threads = options.threads.unwrap_or(1).clamp(1, usize::from(count));
         let post = Arc::new(Post::new(count, threads));

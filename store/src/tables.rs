@@ -93,7 +93,7 @@ impl Key {
     }
 
     /// A key that was read: partition first, as [`bytes`](Key::bytes) gave it.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Key {
+    pub fn from_bytes(bytes: &[u8]) -> Key {
         Key { bytes: bytes.to_vec() }
     }
 
