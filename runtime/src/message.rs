@@ -2,8 +2,8 @@
 
 use twintalk_store::record::{self, Cause, Origin, Sender};
 use twintalk_store::{Partition, Position};
-use twintalk_vm::codec::{read_symbol_argument, read_timer_arguments, symbol_argument};
-use twintalk_vm::turn::{Action, CLONE, ENSURE, MAKE};
+use twintalk_vm::codec::{read_number_argument, read_symbol_argument, read_timer_arguments, symbol_argument};
+use twintalk_vm::turn::{Action, CLONE, ENSURE, MAKE, THEN};
 use twintalk_vm::{FarAnswer, Fault};
 
 use crate::resident::{get_number, put_number};
@@ -152,6 +152,7 @@ pub(crate) fn action<'a>(selector: &'a str, arguments: &'a [u8]) -> Action<'a> {
             read_symbol_argument(arguments).map(|prototype| Action::Make { prototype, ensure: selector == ENSURE })
         }
         CLONE => Some(Action::Clone { arguments }),
+        THEN => read_number_argument(arguments).map(|promise| Action::Then { promise }),
         TIMER => read_timer_arguments(arguments).map(|(name, due_ns)| Action::Timer { name, due_ns }),
         REARM => read_symbol_argument(arguments).map(|name| Action::Rearm { name }),
         REPLY => {

@@ -289,15 +289,25 @@ impl Core {
         Ok(())
     }
 
+    /// Whether the twin at `path` waits for the reply to its message of this number.
+    fn waits_for(&mut self, vm: &Vm, path: &str, number: u64) -> Result<bool, StoreError> {
+        if !self.exists(path)? {
+            return Ok(false);
+        }
+        let view = self.residents.get(path);
+        // A damaged image is for the turn to refuse.
+        Ok(view.is_some_and(|view| vm.shapes().waits_for(view.image, number).unwrap_or(true)))
+    }
+
     /// Handles one message: a query, or a turn with its record.
     pub fn handle(&mut self, vm: &mut Vm, message: Message) -> Result<(), StoreError> {
         match &message.from {
-            // Its twin was removed while it came due, or before its reply came.
+            // Its twin was removed while it came due, or before its reply came; what lives there now waits for others.
             From::Timer { name, due_ns } if !self.exists(&message.path)? => {
                 self.rows.delete(Table::Timers, Key::new().timer(self.partition, *due_ns, &message.path, name));
                 return Ok(());
             }
-            From::Reply { .. } if !self.exists(&message.path)? => {
+            From::Reply { number, .. } if !self.waits_for(vm, &message.path, *number)? => {
                 self.take_from_source(&message);
                 return Ok(());
             }

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use twintalk_bytecode::image::Image;
+use twintalk_store::record::ProgramHash;
 use twintalk_store::{Partition, Store, StoreError};
 use twintalk_vm::{Limits, LinkError, Shapes, Vm};
 
@@ -58,6 +59,7 @@ struct Done {
 pub(crate) struct Linked<'a> {
     pub kernel: &'a Image,
     pub program: &'a Image,
+    pub hash: ProgramHash,
     pub shapes: &'a dyn Fn() -> Shapes,
 }
 
@@ -77,7 +79,7 @@ impl Partitions {
             let (jobs, todo) = channel::<Job>();
             let (finished, done) = channel();
             let (kernel, program, shapes) = (linked.kernel.clone(), linked.program.clone(), (linked.shapes)());
-            let post = self.post.clone();
+            let (post, hash) = (self.post.clone(), linked.hash);
             let thread = std::thread::Builder::new().name(format!("twintalk-{number}")).spawn(move || {
                 let mut vm = match Vm::link(&[&kernel, &program]) {
                     Ok(vm) => vm,
@@ -86,6 +88,7 @@ impl Partitions {
                 };
                 vm.set_limits(Limits { fuel: i64::MAX, ..Limits::default() });
                 vm.adopt_shapes(shapes);
+                vm.set_program(hash);
                 while let Ok(Job { mut cores, now_ns, until }) = todo.recv() {
                     let mut worker = Worker { thread: number, post: &post, cores: &mut cores, now_ns, until };
                     let result = worker.run_with_others(&mut vm);

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use twintalk_store::record::{self, ProgramHash, Record};
 use twintalk_store::{BlockBytes, KeyRange, Partition, Place, Position, Store, StoreError, Table};
-use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange};
+use twintalk_vm::turn::{Action, Effects, Outcome, TurnEnd, TurnInput, TwinChange};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::datum::Datum;
@@ -610,7 +610,15 @@ fn entry(
         },
         receiver: record.receiver().path.to_owned(),
         selector: record.input.selector.to_owned(),
-        arguments: if record.input.selector == PROGRAM { Vec::new() } else { data(record.input.arguments)? },
+        arguments: match (record.input.selector, action(record.input.selector, record.input.arguments)) {
+            (PROGRAM, _) => Vec::new(),
+            // A value by itself is written like a single argument.
+            (_, Action::Reply { answer: Ok(value), .. }) => data(&[&[1], value].concat())?,
+            (_, Action::Reply { answer: Err((kind, text)), .. }) => {
+                vec![Datum::Symbol(kind.to_owned()), Datum::String(text.to_owned())]
+            }
+            _ => data(record.input.arguments)?,
+        },
         fault: None,
         change: match twin.kind {
             record::TwinChange::Created => Some("made"),
@@ -702,6 +710,7 @@ impl Verifier<'_> {
             let (kernel, definitions) = load_program(self.store, &hash).map_err(|error| error.to_string())?;
             let mut other = Vm::link(&[&kernel, &definitions]).map_err(|error| error.to_string())?;
             other.adopt_shapes(vm.copy_shapes());
+            other.set_program(hash);
             self.programs.insert(hash, other);
         }
         let mut other = self.programs.remove(&hash).expect("put there above");

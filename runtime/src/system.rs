@@ -281,6 +281,7 @@ impl System {
         let mut vm = Vm::link(&[&kernel_image, &program.image]).map_err(OpenError::Link)?;
         // Only turns are limited in what they send and loop: a program may run for as long as it likes.
         vm.set_limits(Limits { fuel: i64::MAX, ..options.limits });
+        vm.set_program(hash);
         let shapes = stored_shapes(&*store)?;
         let before = shapes.len();
         vm.adopt_shapes(shapes);
@@ -302,7 +303,8 @@ impl System {
         if !options.read_only && (is_new || vm.shapes().len() != before) {
             partitions.first().install_program(&program, vm.shapes())?;
         }
-        let linked = Linked { kernel: &kernel_image, program: &program.image, shapes: &|| vm.copy_shapes() };
+        let shapes = || vm.copy_shapes();
+        let linked = Linked { kernel: &kernel_image, program: &program.image, hash, shapes: &shapes };
         partitions.start_threads(threads, &linked).map_err(OpenError::Link)?;
         Ok(System {
             vm,
@@ -701,6 +703,12 @@ impl ProgramWorld for Host<'_> {
 
     fn wait(&mut self, vm: &mut Vm, promise: u64) -> Reply {
         self.reply(vm, promise)
+    }
+
+    fn settle(&mut self, vm: &mut Vm) -> Result<(), Fault> {
+        let pumped = self.partitions.pump(vm, None);
+        self.note(pumped)?;
+        self.commit()
     }
 
     fn is_resolved(&mut self, promise: u64) -> bool {

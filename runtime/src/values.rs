@@ -87,7 +87,6 @@ fn datum(tree: Tree) -> Datum {
         Tree::Array(elements) | Tree::Part(elements) => Datum::Array(elements.into_iter().map(datum).collect()),
         Tree::Reference(path, _) => Datum::Reference(path),
         Tree::Prototype(name) => Datum::Symbol(name),
-        Tree::Promise(number) => object("Promise", vec![("number", Datum::Int(number.into()))]),
         Tree::Again(number) => object("Again", vec![("number", Datum::Int(number.into()))]),
         Tree::Deeper => object("Deeper", Vec::new()),
         Tree::Object { prototype, slots } => kernel_object(prototype, slots),

@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use crate::class::LinkedMethod;
 use crate::drive::{Asked, End};
 use crate::fault::Fault;
+use crate::send::Step;
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -115,17 +116,34 @@ impl Vm {
         receiver: Value,
         current: Value,
     ) -> End {
+        self.run_inside(world, &[receiver], |vm, window| {
+            vm.run.turn.current = current;
+            vm.run.turn.query = false;
+            vm.invoke(window, window, method, 0)
+        })
+    }
+
+    /// Values a block above whatever waits on the stack, and takes that up again. `values`: the block and its arguments.
+    pub(crate) fn value_inside(&mut self, world: &mut Asked<'_>, values: &[Value]) -> End {
+        self.run_inside(world, values, |vm, window| vm.value_block(window, window, values.len() - 1))
+    }
+
+    /// Runs what `start` begins with the window that holds `values`, above whatever waits on the stack.
+    fn run_inside(
+        &mut self,
+        world: &mut Asked<'_>,
+        values: &[Value],
+        start: impl FnOnce(&mut Vm, *mut Value) -> Step,
+    ) -> End {
         let run = &mut self.run;
         let waiting = (run.pc, run.base, run.frame, run.scratch_top, run.answer_at, run.resend.take());
         let query = run.turn.query;
         run.handles.push(run.turn.current);
         self.nested += 1;
-        let room = if self.nested > NESTED_MAX { Err(self.too_deep()) } else { self.begin_above(receiver) };
+        let room = if self.nested > NESTED_MAX { Err(self.too_deep()) } else { self.begin_above(values) };
         let end = match room {
             Ok(window) => {
-                self.run.turn.current = current;
-                self.run.turn.query = false;
-                let step = self.invoke(window, window, method, 0);
+                let step = start(self, window);
                 let flow = self.settle(step, window, window);
                 self.go_on(world, flow)
             }

@@ -78,7 +78,7 @@ impl Vm {
                 let fault = self.plain_fault(ExceptionKind::PathError.name(), wrong);
                 return Ok(Some(self.raise_answer(fault)));
             }
-            Err(error @ EncodeError::NotStorable { .. }) => {
+            Err(error @ (EncodeError::NotStorable { .. } | EncodeError::Promise)) => {
                 let fault = self.not_storable_fault(&error, "in a clone");
                 return Ok(Some(self.raise_answer(fault)));
             }

@@ -63,8 +63,8 @@ pub(crate) mod tag {
     pub const RAW: u8 = 16;
     /// The same, immutable.
     pub const RAW_IMMUTABLE: u8 = 17;
-    /// A promise: its number within the composite.
-    pub const PROMISE: u8 = 18;
+    /// Before the slots of an image: how many promises of the twin wait, and these.
+    pub const WAITING: u8 = 18;
     /// From here on the byte is a small integer: the byte less 128.
     pub const TINY: u8 = 64;
 }
@@ -77,6 +77,10 @@ pub(crate) mod change {
     pub const ELEMENT: u8 = 2;
     /// All bytes of an object: number, length, bytes.
     pub const BYTES: u8 = 3;
+    /// A promise waits from now on: the promise.
+    pub const WAITS: u8 = 4;
+    /// A promise waits no longer: its number.
+    pub const SETTLED: u8 = 5;
 }
 
 /// Why a value cannot be written.
@@ -87,6 +91,8 @@ pub enum EncodeError {
         /// The prototype of that.
         prototype: String,
     },
+    /// It reaches a promise, and is not written as part of the twin that made it.
+    Promise,
     /// It takes more bytes than there may be, or its objects more numbers.
     TooLarge,
     /// In a clone: it refers to a twin whose path would be none.
@@ -221,6 +227,15 @@ impl<'a> Reader<'a> {
         Ok((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
     }
 
+    /// A value with its first byte, if it is an integer.
+    pub fn integer_value(&mut self) -> Got<Option<i64>> {
+        match self.byte()? {
+            tag::INTEGER => self.integer().map(Some),
+            first if first >= tag::TINY => Ok(Some(i64::from(first) - 128)),
+            _ => Ok(None),
+        }
+    }
+
     pub fn float(&mut self) -> Got<f64> {
         let bytes = self.take(8)?.try_into().expect("took eight");
         Ok(f64::from_bits(u64::from_le_bytes(bytes)))
@@ -257,15 +272,25 @@ pub fn timer_arguments(name: &str, due_ns: i64) -> Vec<u8> {
     out
 }
 
+/// The arguments of a message of the runtime's own: one number.
+pub fn number_argument(number: u64) -> Vec<u8> {
+    let mut out = vec![1, tag::INTEGER];
+    put_number(&mut out, number << 1);
+    out
+}
+
+/// What [`number_argument`] wrote.
+pub fn read_number_argument(arguments: &[u8]) -> Option<u64> {
+    let mut reader = Reader::new(arguments.strip_prefix(&[1, tag::INTEGER])?);
+    let zigzag = reader.number().ok()?;
+    (reader.is_empty() && zigzag & 1 == 0).then_some(zigzag >> 1)
+}
+
 /// What [`timer_arguments`] wrote.
 pub fn read_timer_arguments(arguments: &[u8]) -> Option<(&str, i64)> {
     let mut reader = Reader::new(arguments.strip_prefix(&[2, tag::SYMBOL])?);
     let name = reader.text().ok()?;
-    let due_ns = match reader.byte().ok()? {
-        tag::INTEGER => reader.integer().ok()?,
-        first if first >= tag::TINY => i64::from(first) - 128,
-        _ => return None,
-    };
+    let due_ns = reader.integer_value().ok()??;
     reader.is_empty().then_some((name, due_ns))
 }
 
@@ -317,16 +342,18 @@ pub(crate) struct Numbering {
     given: FxHashMap<usize, u32>,
     /// The next number.
     next: u32,
+    /// Promises of this turn that the owner reaches and that have no answer.
+    pub promises: Vec<Value>,
 }
 
 impl Numbering {
     pub fn of_message() -> Numbering {
-        Numbering { owner: None, given: FxHashMap::default(), next: 1 }
+        Numbering { owner: None, given: FxHashMap::default(), next: 1, promises: Vec::new() }
     }
 
     /// Of the twin loaded or made as the `nth` of the turn, whose counter stands at `next`.
     pub fn of_twin(nth: usize, next: u32) -> Numbering {
-        Numbering { owner: Some(nth), given: FxHashMap::default(), next }
+        Numbering { owner: Some(nth), given: FxHashMap::default(), next, promises: Vec::new() }
     }
 }
 
@@ -339,8 +366,8 @@ pub(crate) struct Encoder<'a> {
     mentioned: FxHashSet<usize>,
     /// In a delta, objects of the owner are only mentioned: they are there.
     delta: bool,
-    /// Promises stay with the composite that waits for them.
-    promises: bool,
+    /// Whether this is a twin at rest, which keeps its promises; elsewhere they cannot be written.
+    keeps_promises: bool,
     /// In a clone: paths of the original become those of the clone, and promises stay behind.
     pub moved: Option<&'a Move<'a>>,
     /// How long `out` may become: a string that is mentioned often is written as often.
@@ -357,7 +384,7 @@ impl<'a> Encoder<'a> {
             out,
             mentioned: FxHashSet::default(),
             delta,
-            promises: true,
+            keeps_promises: false,
             moved: None,
             bytes_max: LEFT_BYTES_MAX,
             open: Vec::new(),
@@ -478,11 +505,11 @@ impl<'a> Encoder<'a> {
             self.out.push(tag::NIL);
             return Ok(());
         }
-        if class == known.promise && self.promises {
-            let number = heap.slot(object, 0).as_integer().unwrap_or(0);
-            self.out.push(tag::PROMISE);
-            put_number(self.out, number as u64);
-            return Ok(());
+        if class == known.promise {
+            if !self.keeps_promises {
+                return Err(EncodeError::Promise);
+            }
+            self.keep_promise(object)?;
         }
         let shape = vm.shapes.number_of(class);
         let Some(shape) = shape.filter(|_| !vm.is_bound_to_the_run(class)) else {
@@ -538,30 +565,43 @@ impl<'a> Encoder<'a> {
         self.open.push((object, 0));
         Ok(())
     }
+
+    /// Makes sure that the twin being written made the promise, and notes one of this turn that has no answer.
+    fn keep_promise(&mut self, promise: Value) -> Result<(), EncodeError> {
+        if self.vm.promise_number(promise).is_none() {
+            // An object of that prototype which is no promise: nobody answers it.
+            return Ok(());
+        }
+        if self.vm.owner_of_promise(promise) != self.numbering.owner {
+            return Err(EncodeError::Promise);
+        }
+        let is_new = self.vm.heap.number(promise) == 0;
+        if is_new && !self.vm.is_settled(promise) && !self.numbering.promises.contains(&promise) {
+            self.numbering.promises.push(promise);
+        }
+        Ok(())
+    }
 }
 
 impl Vm {
     /// Whether objects of `class` make sense in this run only.
-    fn is_bound_to_the_run(&self, class: ClassId) -> bool {
+    pub(crate) fn is_bound_to_the_run(&self, class: ClassId) -> bool {
         class == self.known.block
             || class == self.known.cell
             || self.inherits(class, self.known.exception)
-            || class == self.known.promise
             // One that names no twin: all others are written as what they name.
             || class == self.known.reference
             || self.class(class).kind != ClassKind::Object
             || self.inherits(class, self.known.stream)
     }
 
-    /// Writes one value. `crossing`: for another composite, where a promise makes no sense.
+    /// Writes one value.
     ///
     /// # Errors
-    /// When it reaches something that cannot leave its run, or is too large.
-    pub(crate) fn encode_message(&self, value: Value, crossing: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// When it reaches something that cannot leave its run or its twin, or is too large.
+    pub(crate) fn encode_message(&self, value: Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let mut numbering = Numbering::of_message();
-        let mut encoder = Encoder::new(self, &mut numbering, out, false);
-        encoder.promises = !crossing;
-        encoder.value(value)
+        Encoder::new(self, &mut numbering, out, false).value(value)
     }
 
     /// Writes several values that share what they share: the arguments of a message.
@@ -569,48 +609,71 @@ impl Vm {
         put_number(out, values.len() as u64);
         let mut numbering = Numbering::of_message();
         let mut encoder = Encoder::new(self, &mut numbering, out, false);
-        encoder.promises = false;
         values.iter().try_for_each(|&value| encoder.value(value))
     }
 
-    /// Writes a twin as it stands.
+    /// Writes a twin as it stands, with the promises that wait; what else of this turn it reaches is added to
+    /// these.
     pub(crate) fn encode_image(
         &self,
         twin: Value,
+        waiting: &mut Vec<Value>,
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let class = self.class_of(twin);
-        let shape = self.shapes.number_of(class).expect("twins have shapes");
-        put_number(out, u64::from(shape));
-        // The counter stands before the slots but is known after them.
-        let mut slots = Vec::new();
-        let mut encoder = Encoder::new(self, numbering, &mut slots, false);
+        loop {
+            let contents = self.encode_contents(twin, waiting, numbering)?;
+            if !add_new(waiting, &mut numbering.promises) {
+                put_number(out, u64::from(self.shapes.number_of(self.class_of(twin)).expect("twins have shapes")));
+                put_number(out, u64::from(numbering.next));
+                out.extend_from_slice(&contents);
+                return Ok(());
+            }
+        }
+    }
+
+    /// What stands behind the counter of an image, which is only known after it.
+    fn encode_contents(
+        &self,
+        twin: Value,
+        waiting: &[Value],
+        numbering: &mut Numbering,
+    ) -> Result<Vec<u8>, EncodeError> {
+        let mut contents = Vec::new();
+        let mut encoder = Encoder::new(self, numbering, &mut contents, false);
+        encoder.keeps_promises = true;
         encoder.bytes_max = self.heap.region().cap_words().saturating_mul(8);
+        if !waiting.is_empty() {
+            encoder.out.push(tag::WAITING);
+            put_number(encoder.out, waiting.len() as u64);
+            waiting.iter().try_for_each(|&promise| encoder.value(promise))?;
+        }
         let mut index = 0;
         while let Some(value) = encoder.stored_slot(twin, index) {
             encoder.value(value)?;
             index += 1;
         }
-        put_number(out, u64::from(numbering.next));
-        out.extend_from_slice(&slots);
-        Ok(())
+        Ok(contents)
     }
 
     /// Writes what this turn changed in a twin and in the objects it was loaded with. Writes nothing
     /// when nothing changed.
     ///
     /// `objects`: the old objects of this twin that were written to, by ascending number, each with its
-    /// index among all that were written to.
+    /// index among all that were written to. `waiting`: its promises that wait; those of this turn that it reaches
+    /// are added.
     pub(crate) fn encode_delta(
         &self,
-        twin: Value,
+        nth: usize,
         objects: &[(u32, Value, usize)],
+        waiting: &mut Vec<Value>,
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
+        let twin = &self.run.turn.twins[nth];
         let mut changes = Vec::new();
         let mut encoder = Encoder::new(self, numbering, &mut changes, true);
+        encoder.keeps_promises = true;
         for &(number, object, nth) in objects {
             if self.heap.has_flags(object, heap::RAW) {
                 if !self.heap.changed_indices(nth).is_empty() {
@@ -629,7 +692,7 @@ impl Vm {
                 };
                 // A slot that is not stored leaves nothing.
                 let Some(index) = index else { continue };
-                if object == twin {
+                if object == twin.value {
                     encoder.out.push(change::SLOT);
                 } else {
                     encoder.out.push(change::ELEMENT);
@@ -638,6 +701,18 @@ impl Vm {
                 put_number(encoder.out, index as u64);
                 encoder.value(value)?;
             }
+        }
+        for &number in &twin.settled {
+            encoder.out.push(change::SETTLED);
+            put_number(encoder.out, u64::from(number));
+        }
+        let mut written = twin.waiting_before - twin.settled.len();
+        add_new(waiting, &mut encoder.numbering.promises);
+        while let Some(&promise) = waiting.get(written) {
+            written += 1;
+            encoder.out.push(change::WAITS);
+            encoder.value(promise)?;
+            add_new(waiting, &mut encoder.numbering.promises);
         }
         if !changes.is_empty() {
             put_number(out, u64::from(numbering.next));
@@ -652,6 +727,17 @@ impl Vm {
         let offsets = &self.shapes.entry(number)?.offsets;
         offsets.iter().position(|&stored| stored == Some(offset as u32))
     }
+}
+
+/// Moves to `waiting` what it does not have yet; whether there was any.
+fn add_new(waiting: &mut Vec<Value>, found: &mut Vec<Value>) -> bool {
+    let before = waiting.len();
+    for promise in found.drain(..) {
+        if !waiting.contains(&promise) {
+            waiting.push(promise);
+        }
+    }
+    waiting.len() > before
 }
 
 // ---- reading ----
@@ -682,6 +768,8 @@ struct Read {
     handle: usize,
     counter: u32,
     shape: u32,
+    /// The promises that wait: where they lie among the handles.
+    waiting: std::ops::Range<usize>,
 }
 
 /// What is still to be read into an object.
@@ -706,6 +794,8 @@ pub(crate) struct Loaded {
     pub stale: bool,
     /// What its slots held, by name, if its definition has another shape now.
     pub old_slots: Vec<(Symbol, Value)>,
+    /// Its promises that wait.
+    pub waiting: Vec<Value>,
 }
 
 /// The error of a load, or the limit that it ran into.
@@ -783,11 +873,12 @@ impl Vm {
         if read.is_ok() {
             self.note_unfinished(&met);
         }
-        let result = read.map(|Read { handle, counter, shape }| {
+        let result = read.map(|Read { handle, counter, shape, waiting }| {
+            let waiting = self.run.handles[waiting].to_vec();
             let twin = self.run.handles[handle];
             let old_slots = self.old_slots(handle, shape);
             let stale = met.stale || self.shapes.number_of(self.class_of(twin)) != Some(shape);
-            Loaded { twin, counter, shape, stale, old_slots }
+            Loaded { twin, counter, shape, stale, old_slots, waiting }
         });
         self.run.handles.truncate(handles);
         result.map_err(Fail::into_error)
@@ -810,6 +901,7 @@ impl Vm {
         let shape = reader.number32()?;
         let counter = reader.number32()?;
         met.below = counter;
+        let waiting = self.read_waiting(&mut reader, nth, met)?;
         let handle = self.read_twin(&mut reader, path, shape, met, Some(nth))?;
         if !reader.is_empty() {
             return Err(DecodeError::Damaged("more bytes than slots").into());
@@ -818,7 +910,34 @@ impl Vm {
         let number = self.run.turn.number_object(nth, 0).ok_or(TOO_MANY)?;
         self.heap.set_number(twin, number);
         self.heap.set_flags(twin, heap::OLD);
-        Ok(Read { handle, counter, shape })
+        Ok(Read { handle, counter, shape, waiting })
+    }
+
+    /// Reads the promises that wait, which stand before the slots; answers where they lie among the handles.
+    fn read_waiting(
+        &mut self,
+        reader: &mut Reader<'_>,
+        nth: usize,
+        met: &mut Met,
+    ) -> Result<std::ops::Range<usize>, Fail> {
+        let start = self.run.handles.len();
+        if reader.bytes.first() != Some(&tag::WAITING) {
+            return Ok(start..start);
+        }
+        reader.byte()?;
+        let count = reader.length()?;
+        if count == 0 {
+            return Err(DecodeError::Damaged("a list of promises without any").into());
+        }
+        self.run.handles.resize(start + count, Value::NIL);
+        for place in start..start + count {
+            let promise = self.decode_value(reader, met, Some(nth))?;
+            if self.promise_number(promise).is_none() {
+                return Err(DecodeError::Damaged("what waits is no promise").into());
+            }
+            self.run.handles[place] = promise;
+        }
+        Ok(start..start + count)
     }
 
     /// Reads the slots of a twin written with `shape`. It is left at the handle that is answered, and directly behind it
@@ -965,7 +1084,6 @@ impl Vm {
                 let prototype = self.symbols.find(name).and_then(|symbol| self.prototype_named(symbol));
                 Ok(prototype.ok_or_else(|| DecodeError::UnknownPrototype(name.to_owned()))?)
             }
-            tag::PROMISE => Ok(self.new_promise(reader.number()?)?),
             tag::BACK => {
                 let handle = self.met_object(reader.number32()?, met)?;
                 Ok(self.run.handles[handle])
@@ -977,6 +1095,9 @@ impl Vm {
                 met.stale |= self.shapes.number_of(class) != Some(shape);
                 if count > reader.bytes.len() {
                     return Err(SHORT.into());
+                }
+                if owner.is_none() && [self.known.promise, self.known.continuation].contains(&class) {
+                    return Err(DecodeError::Damaged("a promise outside of its twin").into());
                 }
                 if !self.has_layout(class, Layout::Slots) {
                     return Err(DecodeError::Damaged("an object of a shape that has other contents").into());

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use num_bigint::{BigInt, Sign};
 use num_traits::ToPrimitive;
+use rustc_hash::FxHashSet;
 use twintalk_bytecode::image::Literal;
 
 use crate::class::{ClassId, ClassKind, LinkedMethod};
@@ -233,7 +234,6 @@ impl Vm {
 
     /// Writes out what became of each twin, and hands over the rest.
     pub(crate) fn write_effects(&mut self) -> Result<Effects, Fault> {
-        let mut effects = std::mem::take(&mut self.run.turn.effects);
         // By twin: the old objects of it that were written to, each with its number within the twin and its index among
         // all.
         let mut written: Vec<Vec<(u32, Value, usize)>> = vec![Vec::new(); self.run.turn.twins.len()];
@@ -242,6 +242,8 @@ impl Vm {
                 written[twin].push((number, object, index));
             }
         }
+        let mut twins = Vec::new();
+        let mut waited_for: FxHashSet<u64> = FxHashSet::default();
         for (nth, mut objects) in written.into_iter().enumerate() {
             let twin = &self.run.turn.twins[nth];
             // Made again after it was removed: the later entry speaks for the path.
@@ -249,50 +251,56 @@ impl Vm {
                 continue;
             }
             let change = if twin.removed {
-                if twin.birth == Birth::Made && !twin.replaces { None } else { Some(TwinChange::Removed) }
-            } else if !self.is_changed(nth, !objects.is_empty()) {
+                (twin.birth != Birth::Made || twin.replaces).then_some(TwinChange::Removed)
+            } else if !self.is_changed(nth, !objects.is_empty() || twin.waits_otherwise()) {
                 None
             } else {
                 objects.sort_by_key(|&(number, _, _)| number);
-                Some(self.write_twin(nth, &objects)?)
+                let mut waiting = twin.waiting.clone();
+                let change = self.write_twin(nth, &objects, &mut waiting)?;
+                // Of these the answer is awaited from elsewhere.
+                let new = waiting.into_iter().filter(|&promise| self.heap.number(promise) == 0);
+                let open = new.filter(|&promise| !self.is_settled(promise));
+                waited_for.extend(open.filter_map(|promise| self.promise_number(promise)));
+                Some(change).filter(|change| match change {
+                    TwinChange::Delta { delta, .. } => !delta.is_empty(),
+                    TwinChange::Image(_) | TwinChange::Carried(_) | TwinChange::Removed => true,
+                })
             };
-            if let Some(change) = change {
-                effects.twins.push(TwinEffect { path: self.run.turn.twins[nth].path.to_string(), change });
-            }
+            twins.extend(change.map(|change| TwinEffect { path: twin.path.to_string(), change }));
         }
-        let changed: Vec<&TwinEffect> = effects
-            .twins
-            .iter()
-            .filter(|effect| match &effect.change {
-                TwinChange::Delta { delta, .. } => !delta.is_empty(),
-                TwinChange::Image(_) | TwinChange::Carried(_) | TwinChange::Removed => true,
-            })
-            .collect();
-        if changed.len() != effects.twins.len() {
-            effects.twins = changed.into_iter().cloned().collect();
+        let mut effects = std::mem::take(&mut self.run.turn.effects);
+        effects.twins = twins;
+        for send in &mut effects.far_sends {
+            send.wants_reply = waited_for.contains(&send.promise);
         }
         Ok(effects)
     }
 
-    /// `objects`: those of it that were written to, by their number.
-    fn write_twin(&self, nth: usize, objects: &[(u32, Value, usize)]) -> Result<TwinChange, Fault> {
+    /// `objects`: those of it that were written to, by their number. `waiting`: its promises that wait; those of this turn that it keeps are added.
+    fn write_twin(
+        &self,
+        nth: usize,
+        objects: &[(u32, Value, usize)],
+        waiting: &mut Vec<Value>,
+    ) -> Result<TwinChange, Fault> {
         let twin = &self.run.turn.twins[nth];
         let mut numbering = Numbering::of_twin(nth, twin.counter);
         let refused = |error: EncodeError| self.not_storable_fault(&error, &format!("kept in {}", twin.path));
         let mut image = Vec::new();
         match twin.birth {
             Birth::Made => {
-                self.encode_image(twin.value, &mut numbering, &mut image).map_err(refused)?;
+                self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
                 Ok(TwinChange::Image(image))
             }
             Birth::Carried => {
-                self.encode_image(twin.value, &mut numbering, &mut image).map_err(refused)?;
+                self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
                 Ok(TwinChange::Carried(image))
             }
             Birth::Loaded => {
                 let mut delta = Vec::new();
-                self.encode_delta(twin.value, objects, &mut numbering, &mut delta).map_err(refused)?;
-                self.encode_image(twin.value, &mut numbering, &mut image).map_err(refused)?;
+                self.encode_delta(nth, objects, waiting, &mut numbering, &mut delta).map_err(refused)?;
+                self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
                 Ok(TwinChange::Delta { delta, image })
             }
         }
@@ -305,7 +313,7 @@ impl Vm {
     }
 
     /// The twin of the turn that an old object belongs to, and its number within that.
-    fn place_in_twin(&self, object: Value) -> Option<(usize, u32)> {
+    pub(crate) fn place_in_twin(&self, object: Value) -> Option<(usize, u32)> {
         // What is new or permanent has no number.
         self.run.turn.split(self.heap.number(object))
     }
@@ -340,6 +348,10 @@ impl Vm {
                 let text = format!("an object of {prototype} cannot be {what}: it is good for its own turn only");
                 self.plain_fault(ExceptionKind::NotStorable.name(), text)
             }
+            EncodeError::Promise => {
+                let text = format!("a promise cannot be {what}: it stays with the twin that made it");
+                self.plain_fault(ExceptionKind::NotStorable.name(), text)
+            }
             EncodeError::TooLarge => self.too_large(),
             EncodeError::Path(wrong) => self.plain_fault(ExceptionKind::PathError.name(), wrong.clone()),
         }
@@ -349,6 +361,10 @@ impl Vm {
     pub(crate) fn refuse_to_write(&mut self, error: EncodeError, text: impl FnOnce(&str) -> String) -> Stop {
         match error {
             EncodeError::NotStorable { prototype } => self.raise(ExceptionKind::NotStorable, text(&prototype)),
+            EncodeError::Promise => {
+                let text = "a promise stays with the twin that made it: send what it is answered, when that is there";
+                self.raise(ExceptionKind::NotStorable, text)
+            }
             EncodeError::TooLarge => self.stop_too_large(),
             EncodeError::Path(wrong) => self.raise(ExceptionKind::PathError, wrong),
         }

@@ -40,6 +40,8 @@ struct Graph<'a> {
     shapes: &'a Shapes,
     shape: u32,
     counter: u32,
+    /// The promises that wait.
+    waiting: Vec<Item<'a>>,
     slots: Vec<Item<'a>>,
     nodes: FxHashMap<u32, Node<'a>>,
 }
@@ -59,6 +61,27 @@ impl Shapes {
         Ok(graph.write(image.len() + delta.len()))
     }
 
+    /// Whether a promise of this number waits in the twin at rest. Cost: linear in what stands before its slots.
+    ///
+    /// # Errors
+    /// When the image is damaged.
+    pub fn waits_for(&self, image: &[u8], promise: u64) -> Result<bool, DecodeError> {
+        let mut reader = Reader::new(image);
+        let (shape, counter) = (reader.number32()?, reader.number32()?);
+        let graph = Graph::read_waiting(self, shape, counter, &mut reader)?;
+        for item in &graph.waiting {
+            let Item::Object(number) = item else { continue };
+            let Node { shape, contents: Contents::Items(slots), .. } = &graph.nodes[number] else { continue };
+            let at = self.get(*shape).and_then(|shape| shape.slots.iter().position(|slot| slot == "number"));
+            if let Some(Item::Plain(bytes)) = at.and_then(|at| slots.get(at))
+                && Reader::new(bytes).integer_value()? == i64::try_from(promise).ok()
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn slot_count(&self, shape: u32) -> Got<usize> {
         let shape = self.get(shape).ok_or(DecodeError::Damaged("a shape that is not known"))?;
         Ok(shape.slots.len())
@@ -71,12 +94,26 @@ impl<'a> Graph<'a> {
         let shape = reader.number32()?;
         let counter = reader.number32()?;
         let count = shapes.slot_count(shape)?;
-        let mut graph = Graph { shapes, shape, counter, slots: Vec::new(), nodes: FxHashMap::default() };
+        let mut graph = Graph::read_waiting(shapes, shape, counter, &mut reader)?;
         for _ in 0..count {
             let item = graph.item(&mut reader)?;
             graph.slots.push(item);
         }
         if reader.is_empty() { Ok(graph) } else { Err(DecodeError::Damaged("more bytes than slots")) }
+    }
+
+    /// Reads what stands before the slots.
+    fn read_waiting(shapes: &'a Shapes, shape: u32, counter: u32, reader: &mut Reader<'a>) -> Got<Graph<'a>> {
+        let (waiting, slots) = (Vec::new(), Vec::new());
+        let mut graph = Graph { shapes, shape, counter, waiting, slots, nodes: FxHashMap::default() };
+        if reader.bytes.first() == Some(&tag::WAITING) {
+            reader.byte()?;
+            for _ in 0..reader.length()? {
+                let item = graph.item(reader)?;
+                graph.waiting.push(item);
+            }
+        }
+        Ok(graph)
     }
 
     /// Reads a value and all that it brings.
@@ -106,7 +143,7 @@ impl<'a> Graph<'a> {
         let first = reader.byte()?;
         match first {
             tag::NIL | tag::TRUE | tag::FALSE | tag::TINY.. => {}
-            tag::INTEGER | tag::PROMISE => {
+            tag::INTEGER => {
                 reader.number()?;
             }
             tag::CHARACTER => {
@@ -204,6 +241,16 @@ impl<'a> Graph<'a> {
                         }
                     }
                 }
+                change::WAITS => {
+                    let item = self.item(&mut reader)?;
+                    self.waiting.push(item);
+                }
+                change::SETTLED => {
+                    let number = reader.number32()?;
+                    let at =
+                        self.waiting.iter().position(|item| matches!(item, Item::Object(waits) if *waits == number));
+                    self.waiting.remove(at.ok_or(DecodeError::Damaged("what is settled does not wait"))?);
+                }
                 _ => return Err(DecodeError::Damaged("an unknown change")),
             }
         }
@@ -220,6 +267,11 @@ impl<'a> Graph<'a> {
         put_number(&mut out, u64::from(self.counter));
         let mut mentioned = FxHashSet::default();
         let mut open: Vec<std::slice::Iter<'_, Item<'a>>> = vec![self.slots.iter()];
+        if !self.waiting.is_empty() {
+            out.push(tag::WAITING);
+            put_number(&mut out, self.waiting.len() as u64);
+            open.push(self.waiting.iter());
+        }
         while let Some(items) = open.last_mut() {
             let Some(item) = items.next() else {
                 open.pop();
@@ -289,6 +341,35 @@ mod tests {
             &[5, 9],
         ];
         for delta in refused {
+            assert!(shapes.apply_delta(&image, delta).is_err(), "{delta:?}");
+        }
+    }
+
+    /// A twin with one slot, and the kernel's Promise, of which the second object is one that waits.
+    fn shapes_and_waiting() -> (Shapes, Vec<u8>) {
+        let (mut shapes, _) = shapes_and_image();
+        shapes.define(Shape {
+            prototype: "Promise".to_owned(),
+            kernel: true,
+            twin: false,
+            version: 1,
+            slots: vec!["number".to_owned()],
+        });
+        (shapes, vec![0, 5, tag::WAITING, 1, tag::OBJECT_IMMUTABLE, 2, 1, 128 + 7, tag::BACK, 2])
+    }
+
+    #[test]
+    fn promises_that_wait_stand_before_the_slots() {
+        let (shapes, image) = shapes_and_waiting();
+        assert_eq!(shapes.waits_for(&image, 7), Ok(true));
+        assert_eq!(shapes.waits_for(&image, 8), Ok(false));
+        let settled = shapes.apply_delta(&image, &[5, change::SETTLED, 2]);
+        assert_eq!(settled, Ok(vec![0, 5, tag::OBJECT_IMMUTABLE, 2, 1, 128 + 7]));
+        let forgotten = shapes.apply_delta(&image, &[5, change::SLOT, 0, tag::NIL]);
+        assert_eq!(forgotten, Ok([&image[..8], &[tag::NIL]].concat()));
+        let again = shapes.apply_delta(&settled.expect("as above"), &[5, change::WAITS, tag::BACK, 2]);
+        assert_eq!(again, Ok(image.clone()));
+        for delta in [&[5, change::SETTLED, 3][..], &[5, change::WAITS, tag::BACK, 4]] {
             assert!(shapes.apply_delta(&image, delta).is_err(), "{delta:?}");
         }
     }

@@ -7,7 +7,7 @@
 use std::ptr::NonNull;
 
 use crate::class::{LinkedMethod, Target};
-use crate::fault::{ExceptionKind, Fault};
+use crate::fault::Fault;
 use crate::interpret::{Exit, Flow};
 use crate::primitive::{Primitive, Stop, Window};
 use crate::symbol::{Symbol, argument_count};
@@ -111,9 +111,21 @@ impl Vm {
     /// An exception that nobody handled, or a limit.
     pub fn run_main(&mut self, world: &mut dyn ProgramWorld) -> Result<Value, Fault> {
         self.start_program(world)?;
-        match self.images.last().and_then(|image| image.main) {
-            Some(main) => self.run_method(main, &[Value::NIL], world),
-            None => Ok(Value::NIL),
+        let answer = match self.images.last().and_then(|image| image.main) {
+            Some(main) => self.run_method(main, &[Value::NIL], world)?,
+            None => Value::NIL,
+        };
+        if self.run.promises.is_empty() {
+            return Ok(answer);
+        }
+        // The answer waits where the collector finds it.
+        self.begin(&[]);
+        self.run.handles.push(answer);
+        loop {
+            world.settle(self)?;
+            if !self.run_due_blocks(world)? {
+                return Ok(self.run.handles[0]);
+            }
         }
     }
 
@@ -346,6 +358,9 @@ impl Vm {
             }
             (Question::Turn { path, kind, selector, arguments }, Asked::Program(world)) => {
                 let reply = world.turn(self, &path, kind.as_deref(), &selector, &arguments);
+                if let Err(fault) = self.run_due_blocks(*world) {
+                    return Ok(Some(self.raise_answer(fault)));
+                }
                 self.take_reply(reply).map(Some)
             }
             (Question::FarSend { path, selector, arguments }, Asked::Program(world)) => {
@@ -364,17 +379,33 @@ impl Vm {
                 self.put_answer(Value::boolean(world.is_resolved(promise)));
                 Ok(Some(Flow::Go))
             }
-            (Question::Wait(promise), Asked::Program(world)) => {
-                let reply = world.wait(self, promise);
-                self.take_reply(reply).map(Some)
-            }
-            (Question::Advance(duration_ns), Asked::Program(world)) => match world.advance_clock(self, duration_ns) {
-                Ok(()) => {
-                    self.put_answer(Value::NIL);
-                    Ok(Some(Flow::Go))
+            (Question::Wait(number), Asked::Program(world)) => {
+                let reply = world.wait(self, number);
+                self.settle_in_program(self.run.promise, reply)?;
+                self.run.handles.push(self.run.promise);
+                let ran = self.run_due_blocks(*world);
+                let promise = self.run.handles.pop().expect("pushed above");
+                if let Err(fault) = ran {
+                    return Ok(Some(self.raise_answer(fault)));
                 }
-                Err(fault) => Ok(Some(self.raise_answer(fault))),
-            },
+                match self.answer_of_promise(promise) {
+                    Ok(answer) => {
+                        self.put_answer(answer);
+                        Ok(Some(Flow::Go))
+                    }
+                    Err(stop) => Ok(Some(self.settle(Err(stop), self.run.answer_at, self.run.scratch_top))),
+                }
+            }
+            (Question::Advance(duration_ns), Asked::Program(world)) => {
+                let advanced = world.advance_clock(self, duration_ns);
+                match advanced.and_then(|()| self.run_due_blocks(*world)) {
+                    Ok(_) => {
+                        self.put_answer(Value::NIL);
+                        Ok(Some(Flow::Go))
+                    }
+                    Err(fault) => Ok(Some(self.raise_answer(fault))),
+                }
+            }
             (Question::Now, Asked::Program(world)) => {
                 let now_ns = world.now_ns();
                 match self.new_integer(now_ns) {
@@ -443,15 +474,7 @@ impl Vm {
     /// Raises `fault` as an exception of its kind, where the program or the kernel has one. From `window` on the
     /// stack is free.
     fn raise_at(&mut self, window: *mut Value, answer: *mut Value, fault: Fault) -> Flow {
-        let named =
-            self.symbols.find(&fault.kind).and_then(|kind| self.class_of_prototype(self.prototype_named(kind)?));
-        let stop = match named.filter(|&class| self.inherits(class, self.known.exception)) {
-            Some(class) => {
-                self.run.raise = Some((class, fault.text));
-                Stop::Raise
-            }
-            None => self.raise(ExceptionKind::Error, format!("{}: {}", fault.kind, fault.text)),
-        };
-        self.settle(Err(stop), answer, window)
+        self.run.raise = Some(self.exception_for(&fault.kind, fault.text));
+        self.settle(Err(Stop::Raise), answer, window)
     }
 }

@@ -909,12 +909,13 @@ impl Vm {
         }
     }
 
-    /// Opens a frame like that of [`Vm::begin`] above all that waits on the stack, with `receiver` where the window
-    /// of the method to be run will be; answers where that is.
+    /// Opens a frame like that of [`Vm::begin`] above all that waits on the stack, with `values` where the window
+    /// of what is to be run will be, at most seven; answers where that is.
     ///
     /// # Errors
     /// The fault of too deep a stack.
-    pub(crate) fn begin_above(&mut self, receiver: Value) -> Result<*mut Value, Stop> {
+    pub(crate) fn begin_above(&mut self, values: &[Value]) -> Result<*mut Value, Stop> {
+        assert!((1..8).contains(&values.len()), "a receiver and few arguments");
         let base = live_top(&self.run);
         let run = &mut self.run;
         // SAFETY: a frame is only opened below the limit, and there is always room for a window above what is live.
@@ -937,8 +938,10 @@ impl Vm {
             };
             run.pc = (*code).words.as_ptr();
             run.base = base;
-            *base = receiver;
-            run.scratch_top = base.add(1);
+            for (index, &value) in values.iter().enumerate() {
+                *base.add(index) = value;
+            }
+            run.scratch_top = base.add(values.len());
         }
         Ok(base)
     }

@@ -28,6 +28,7 @@ mod part;
 pub mod primitive;
 pub mod primitives;
 pub mod profile;
+mod promise;
 pub mod reference;
 #[allow(unsafe_code, reason = "the slow half of the interpreter")]
 pub mod send;

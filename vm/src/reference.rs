@@ -8,6 +8,7 @@
 use unicode_normalization::is_nfc;
 
 use crate::class::{ClassId, ClassKind, Target};
+use crate::codec::EncodeError;
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
 use crate::heap;
@@ -125,17 +126,6 @@ impl Vm {
         }
         self.heap.set_flags(reference, heap::IMMUTABLE);
         Ok(reference)
-    }
-
-    /// The promise with this number.
-    pub(crate) fn new_promise(&mut self, number: u64) -> Result<Value, Stop> {
-        let Some(number) = i64::try_from(number).ok().and_then(Value::integer) else {
-            return Err(self.raise(ExceptionKind::Error, "a promise has a number past 62 bits"));
-        };
-        let promise = self.allocate(self.known.promise)?;
-        self.heap.init_slot(promise, 0, number);
-        self.heap.set_flags(promise, heap::IMMUTABLE);
-        Ok(promise)
     }
 
     /// The prototype of this name as the newest image sees it.
@@ -266,6 +256,9 @@ impl Vm {
             return Ok(value);
         }
         let class = self.heap.class_of_object(value);
+        if class == self.known.promise {
+            return Err(self.refuse_to_write(EncodeError::Promise, str::to_owned));
+        }
         let shared = self.heap.has_flags(value, heap::IMMUTABLE)
             || class == self.known.block
             || self.class(class).kind == ClassKind::Twin
@@ -274,7 +267,7 @@ impl Vm {
             return Ok(value);
         }
         let mut bytes = Vec::new();
-        if let Err(error) = self.encode_message(value, false, &mut bytes) {
+        if let Err(error) = self.encode_message(value, &mut bytes) {
             return Err(self.refuse_to_write(error, |prototype| {
                 format!("an object of {prototype} cannot go to another twin inside a collection: pass it by itself")
             }));

@@ -440,7 +440,7 @@ impl Vm {
     }
 
     /// Values the block in the window.
-    fn value_block(&mut self, window: *mut Value, answer: *mut Value, argument_count: usize) -> Step {
+    pub(crate) fn value_block(&mut self, window: *mut Value, answer: *mut Value, argument_count: usize) -> Step {
         // SAFETY: the window holds the block and its arguments.
         unsafe {
             let block = *window;
@@ -468,6 +468,53 @@ impl Vm {
             self.run.pc = (*code).words.as_ptr();
         }
         Ok(Flow::Go)
+    }
+
+    /// The method that a block stands in, and the number of its code there.
+    pub(crate) fn code_of_block(&self, block: Value) -> (NonNull<LinkedMethod>, usize) {
+        assert!(block.is_pointer() && self.class_of(block) == self.known.block, "asked of blocks only");
+        // SAFETY: the code of a block lives as long as the VM.
+        let code = unsafe { &*block_code(self.heap.block_elements(block)) };
+        (code.method, code.index as usize)
+    }
+
+    /// What a block took along: `self`, then the values or cells of its variables.
+    pub(crate) fn parts_of_block(&self, block: Value) -> Vec<Value> {
+        let (method, code) = self.code_of_block(block);
+        let count = self.linked(method).codes[code].captures.len();
+        let elements = self.heap.block_elements(block);
+        // SAFETY: a block has its header, in which `self` is the second, and then as many elements as captures.
+        unsafe {
+            let captured = (0..count).map(|nth| *elements.add(BLOCK_HEADER + nth));
+            std::iter::once(*elements.add(1)).chain(captured).collect()
+        }
+    }
+
+    /// A block that has no home, so that `^` in it leads nowhere. `self` and what it takes along are the handles from
+    /// `first` on. Of verified code that is safe where `self` is of the class that the method was linked for, and cells
+    /// are what the code may use as cells.
+    pub(crate) fn new_block(
+        &mut self,
+        method: NonNull<LinkedMethod>,
+        code: usize,
+        first: usize,
+    ) -> Result<Value, Stop> {
+        let linked = &self.linked(method).codes[code];
+        let (count, linked) = (linked.captures.len(), &raw const *linked);
+        assert!(self.run.handles.len() >= first + 1 + count, "the caller holds all that the block takes along");
+        self.make_room(2 + BLOCK_HEADER + count)?;
+        let Ok(block) = self.heap.allocate_block(self.known.block, BLOCK_HEADER + count) else {
+            return Err(self.no_room());
+        };
+        self.run.next_serial += 1;
+        self.heap.fill_element(block, 0, Value::from_bits(linked as u64));
+        self.heap.fill_element(block, 1, self.run.handles[first]);
+        self.heap.fill_element(block, 2, Value::from_bits(self.run.next_serial << 1));
+        self.heap.fill_element(block, 3, Value::from_bits(0));
+        for nth in 0..count {
+            self.heap.fill_element(block, BLOCK_HEADER + nth, self.run.handles[first + 1 + nth]);
+        }
+        Ok(block)
     }
 
     /// How many arguments the block takes; `None` if the value is no block.

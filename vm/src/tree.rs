@@ -41,8 +41,6 @@ pub enum Tree {
     Reference(String, String),
     /// A prototype, by its name.
     Prototype(String),
-    /// A promise, by its number.
-    Promise(u64),
     /// An object.
     Object {
         /// Its prototype.
@@ -98,6 +96,11 @@ impl Tree {
         let mut reader = Reader::new(bytes);
         let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
         reader.number32()?;
+        if reader.bytes.first() == Some(&tag::WAITING) {
+            reader.byte()?;
+            let count = reader.length()?;
+            skip(&mut reader, shapes, count)?;
+        }
         let slots = read_slots(&mut reader, shapes, &shape.slots, 0)?;
         ended(&reader)?;
         Ok(Tree::Object { prototype: shape.prototype.clone(), slots })
@@ -207,7 +210,7 @@ impl Tree {
                     }
                 }
             }
-            Tree::Promise(_) | Tree::Object { .. } | Tree::Part(_) | Tree::Again(_) | Tree::Deeper => {
+            Tree::Object { .. } | Tree::Part(_) | Tree::Again(_) | Tree::Deeper => {
                 return Err(
                     "only numbers, strings, symbols, booleans, nil, arrays and twins can be handed in".to_owned()
                 );
@@ -271,7 +274,6 @@ fn read(reader: &mut Reader<'_>, shapes: &Shapes, depth: usize) -> Result<Tree, 
         tag::LARGE => Tree::Integer(BigInt::from_signed_bytes_le(reader.sized()?)),
         tag::REFERENCE => Tree::Reference(reader.text()?.to_owned(), reader.text()?.to_owned()),
         tag::PROTOTYPE => Tree::Prototype(reader.text()?.to_owned()),
-        tag::PROMISE => Tree::Promise(reader.number()?),
         tag::BACK => Tree::Again(reader.number32()?),
         tag::OBJECT | tag::OBJECT_IMMUTABLE => {
             reader.number32()?;

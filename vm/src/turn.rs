@@ -74,6 +74,11 @@ pub enum Action<'a> {
         /// The answer, as the codec writes it, or kind and text of the fault.
         answer: Result<&'a [u8], (&'a str, &'a str)>,
     },
+    /// Blocks are to run that `then:` was given when the answer was there already.
+    Then {
+        /// The number of the message that the twin sent itself for them.
+        promise: u64,
+    },
     /// A timer of the twin is due.
     Timer {
         /// Its name.
@@ -229,6 +234,9 @@ pub const ENSURE: &str = "<ensure:>";
 pub const CLONE: &str = "<clone:>";
 /// The selector under which a twin in quarantine is released.
 pub const RELEASE: &str = "<release>";
+/// The selector of the message that a twin sends itself for blocks of a promise whose answer is there; its argument is
+/// the number of the message.
+pub const THEN: &str = "<then:>";
 
 /// Something a twin emitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,6 +285,19 @@ pub(crate) struct TwinInTurn {
     pub replaces: bool,
     /// What the slots of a carried twin held before, by name: for `oldSlot:`.
     pub old_slots: Vec<(Symbol, Value)>,
+    /// Its promises that wait for their answers, in the order of their making.
+    pub waiting: Vec<Value>,
+    /// How many of them it was loaded with.
+    pub waiting_before: usize,
+    /// The numbers, within the twin, of those that this turn took off the list.
+    pub settled: Vec<u32>,
+}
+
+impl TwinInTurn {
+    /// Whether its list of promises that wait is another than it was.
+    pub fn waits_otherwise(&self) -> bool {
+        !self.settled.is_empty() || self.waiting.len() != self.waiting_before
+    }
 }
 
 /// What a run reads and does beside computing.
@@ -303,6 +324,10 @@ pub struct TurnState {
     numbers: Vec<(u32, u32)>,
     /// How many bytes the turn leaves so far, about.
     left_bytes: usize,
+    /// The promise whose blocks run.
+    pub(crate) promise: Value,
+    /// Those blocks, as the promise had them.
+    pub(crate) actions: Value,
     /// What far queries were answered, in the order of asking: before, and now.
     pub(crate) answers: Vec<FarAnswer>,
     pub(crate) answers_used: usize,
@@ -327,6 +352,8 @@ impl TurnState {
             by_path: FxHashMap::default(),
             numbers: Vec::new(),
             left_bytes: 0,
+            promise: Value::NIL,
+            actions: Value::NIL,
             answers: Vec::new(),
             answers_used: 0,
             effects: Effects::default(),
@@ -347,6 +374,8 @@ impl TurnState {
         self.by_path.clear();
         self.numbers.clear();
         self.left_bytes = 0;
+        self.promise = Value::NIL;
+        self.actions = Value::NIL;
         self.answers.clear();
         self.answers_used = 0;
         self.effects = Effects::default();
@@ -355,8 +384,11 @@ impl TurnState {
     pub(crate) fn visit_roots(&mut self, visit: &mut dyn FnMut(&mut Value)) {
         visit(&mut self.current);
         self.unfinished.iter_mut().for_each(|(object, _)| visit(object));
+        visit(&mut self.promise);
+        visit(&mut self.actions);
         for twin in &mut self.twins {
             visit(&mut twin.value);
+            twin.waiting.iter_mut().for_each(&mut *visit);
             twin.old_slots.iter_mut().for_each(|(_, value)| visit(value));
         }
     }
@@ -383,6 +415,9 @@ impl TurnState {
             quarantined: false,
             replaces,
             old_slots: Vec::new(),
+            waiting: Vec::new(),
+            waiting_before: 0,
+            settled: Vec::new(),
         });
         nth
     }
@@ -421,10 +456,16 @@ impl TurnState {
 
     /// Notes a far send; answers the number of its promise.
     pub(crate) fn queue(&mut self, sender: String, path: String, selector: String, arguments: Vec<u8>) -> Option<u64> {
-        let nth = u16::try_from(self.effects.far_sends.len()).ok()?;
-        let promise = self.turn << 16 | u64::from(nth);
+        u16::try_from(self.effects.far_sends.len()).ok()?;
+        let promise = self.next_promise();
         self.effects.far_sends.push(FarSend { sender, path, selector, arguments, promise, wants_reply: false });
         Some(promise)
+    }
+
+    /// The number that the promise of the next far send gets. Turns of a composite are counted through all its lives,
+    /// so no number comes twice.
+    pub(crate) fn next_promise(&self) -> u64 {
+        self.turn << 16 | self.effects.far_sends.len() as u64
     }
 
     /// Counts `bytes` that the turn is to leave; whether they fit a record.
@@ -505,7 +546,7 @@ impl Vm {
             End::NotYet => return Outcome::Needs,
         };
         let mut reply = Vec::new();
-        if let Err(error) = self.encode_message(answer, true, &mut reply) {
+        if let Err(error) = self.encode_message(answer, &mut reply) {
             return Outcome::Failed(self.not_storable_fault(&error, "answered to another composite"));
         }
         if input.query {
@@ -598,7 +639,15 @@ impl Vm {
                     }
                 }
             }
-            Action::Reply { .. } => End::Done(Value::NIL),
+            Action::Reply { promise, answer } => {
+                let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                self.receive_reply(world, nth, promise, answer)
+            }
+            Action::Then { promise } => match there {
+                Some(nth) => self.receive_then(world, nth, promise),
+                // Its blocks went with it.
+                None => End::Done(Value::NIL),
+            },
             Action::Timer { name, due_ns } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 self.run.turn.due_ns = Some(due_ns);
@@ -657,9 +706,12 @@ impl Vm {
             Ok(loaded) => {
                 let birth = if loaded.stale { Birth::Carried } else { Birth::Loaded };
                 let nth = self.run.turn.add(path, loaded.twin, birth, loaded.counter);
-                self.run.turn.twins[nth].old_slots = loaded.old_slots;
-                self.run.turn.twins[nth].quarantined = quarantined;
                 self.run.turn.meets_quarantine |= quarantined;
+                let twin = &mut self.run.turn.twins[nth];
+                twin.old_slots = loaded.old_slots;
+                twin.quarantined = quarantined;
+                twin.waiting_before = loaded.waiting.len();
+                twin.waiting = loaded.waiting;
                 let whole = self.is_whole(loaded.twin, loaded.shape, unfinished);
                 if !whole && self.complete(world, nth, loaded.shape, unfinished)?.is_none() {
                     return Ok(None);

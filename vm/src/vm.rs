@@ -72,6 +72,7 @@ well_known! {
     twin = "Twin",
     reference = "TwinReference",
     promise = "Promise",
+    continuation = "Continuation",
     stream = "Stream",
 }
 
@@ -126,6 +127,10 @@ pub struct Run {
     pub(crate) handles: Vec<Value>,
     /// The region, while the run rests.
     region: Option<Region>,
+    /// The promise of the program that is waited for.
+    pub(crate) promise: Value,
+    /// The promises of the program that have blocks to run.
+    pub(crate) promises: Vec<Value>,
     /// What the turn reads and does.
     pub(crate) turn: TurnState,
     pub(crate) raise: Option<(ClassId, String)>,
@@ -163,6 +168,8 @@ impl Run {
             next_identity: 0,
             handles: Vec::new(),
             region: None,
+            promise: Value::NIL,
+            promises: Vec::new(),
             turn: TurnState::new(),
             raise: None,
             unwind: None,
@@ -230,6 +237,8 @@ pub struct Vm {
     pub(crate) limits: Limits,
     /// What stored objects look like.
     pub(crate) shapes: Shapes,
+    /// What records call the program.
+    pub(crate) program: [u8; 32],
     /// Runs that are not in use; their memory is kept.
     #[allow(clippy::vec_box, reason = "a run is large, and passed on as it is")]
     pub(crate) spare_runs: Vec<Box<Run>>,
@@ -380,6 +389,7 @@ impl Vm {
             shared_initialisers: Vec::new(),
             limits: Limits::default(),
             shapes: Shapes::default(),
+            program: [0; 32],
             spare_runs: Vec::new(),
             nested: 0,
             linked_words: 0,
@@ -389,6 +399,11 @@ impl Vm {
     /// Collects before every allocation from now on, or no longer: finds what forgets a root.
     pub fn set_stress(&mut self, on: bool) {
         self.heap.set_stress(on);
+    }
+
+    /// Tells what records call the program: the blocks that wait for replies are kept with it.
+    pub fn set_program(&mut self, hash: [u8; 32]) {
+        self.program = hash;
     }
 
     // ---- runs ----
@@ -526,6 +541,8 @@ impl Vm {
         let fits = self.heap.collect(words, |visit| {
             run.stack.visit(top, visit);
             run.handles.iter_mut().for_each(&mut *visit);
+            visit(&mut run.promise);
+            run.promises.iter_mut().for_each(&mut *visit);
             run.turn.visit_roots(visit);
             if let Some(unwind) = &mut run.unwind {
                 visit(&mut unwind.value);

@@ -102,6 +102,14 @@ pub trait ProgramWorld {
         Err(no_twins("a promise"))
     }
 
+    /// Handles every message that is due: the program has ended, and blocks of it wait for replies.
+    ///
+    /// # Errors
+    /// What keeps the messages from being handled.
+    fn settle(&mut self, _vm: &mut Vm) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// Whether the reply to a far send of this program is there.
     fn is_resolved(&mut self, _promise: u64) -> bool {
         false

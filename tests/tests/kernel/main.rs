@@ -169,6 +169,7 @@ topics![
     integers,
     lists,
     objects,
+    promises,
     series,
     streams,
     strings,

@@ -1,19 +1,38 @@
 //! The smallest world in which twins live: each is the bytes that its last turn left, and every turn loads it anew.
 //!
 //! After each turn the delta is applied to the bytes from before, as replay would, and must give the bytes that the
-//! turn left.
+//! turn left. Far sends are taken one after the other before the program's next message, and replied to if they ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use twintalk_vm::codec::read_symbol_argument;
-use twintalk_vm::turn::{Action, ENSURE, MAKE, Outcome, TurnInput, TwinChange};
+use twintalk_vm::codec::{read_number_argument, read_symbol_argument};
+use twintalk_vm::turn::{Action, ENSURE, MAKE, Outcome, THEN, TurnInput, TwinChange};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, ProgramWorld, Vm, World};
+
+/// A message that waits for its turn.
+enum Queued {
+    Message { path: String, selector: String, arguments: Vec<u8>, reply_to: ReplyTo },
+    Reply { path: String, promise: u64, answer: Result<Vec<u8>, Fault> },
+}
+
+/// Who waits for the answer to a message.
+enum ReplyTo {
+    Nobody,
+    Twin { path: String, promise: u64 },
+    Program(u64),
+}
 
 /// What there is, and what was shown.
 #[derive(Default)]
 pub(crate) struct Twins {
-    at_rest: BTreeMap<String, Vec<u8>>,
+    pub(crate) at_rest: BTreeMap<String, Vec<u8>>,
     turns: u64,
+    queue: VecDeque<Queued>,
+    replies: BTreeMap<u64, Result<Vec<u8>, Fault>>,
+    far_sends: u64,
+    /// Faults of turns that nobody waits for.
+    pub(crate) faults: Vec<Fault>,
+
     pub(crate) shown: String,
 }
 
@@ -34,27 +53,10 @@ impl World for Twins {
     }
 }
 
-impl ProgramWorld for Twins {
-    fn print(&mut self, text: &str) {
-        self.shown.push_str(text);
-    }
-
-    fn turn(
-        &mut self,
-        vm: &mut Vm,
-        path: &str,
-        _kind: Option<&str>,
-        selector: &str,
-        arguments: &[u8],
-    ) -> Result<Vec<u8>, Fault> {
+impl Twins {
+    /// Runs one turn, and takes what it left.
+    pub(crate) fn run(&mut self, vm: &mut Vm, path: &str, action: Action<'_>) -> Result<Vec<u8>, Fault> {
         self.turns += 1;
-        let action = match selector {
-            MAKE | ENSURE => Action::Make {
-                prototype: read_symbol_argument(arguments).expect("the kernel names the prototype"),
-                ensure: selector == ENSURE,
-            },
-            selector => Action::Message { selector, arguments },
-        };
         let input = TurnInput {
             path,
             action,
@@ -88,6 +90,100 @@ impl ProgramWorld for Twins {
                 }
             }
         }
+        for send in effects.far_sends {
+            let reply_to = match send.wants_reply {
+                true => ReplyTo::Twin { path: send.sender, promise: send.promise },
+                false => ReplyTo::Nobody,
+            };
+            let (path, selector, arguments) = (send.path, send.selector, send.arguments);
+            self.queue.push_back(Queued::Message { path, selector, arguments, reply_to });
+        }
         Ok(reply)
+    }
+
+    fn send(&mut self, vm: &mut Vm, path: &str, selector: &str, arguments: &[u8]) -> Result<Vec<u8>, Fault> {
+        let action = match selector {
+            MAKE | ENSURE => Action::Make {
+                prototype: read_symbol_argument(arguments).expect("the kernel names the prototype"),
+                ensure: selector == ENSURE,
+            },
+            THEN => Action::Then { promise: read_number_argument(arguments).expect("the VM names the promise") },
+            selector => Action::Message { selector, arguments },
+        };
+        self.run(vm, path, action)
+    }
+
+    /// Handles one message that waits.
+    pub(crate) fn step(&mut self, vm: &mut Vm) -> bool {
+        match self.queue.pop_front() {
+            None => return false,
+            Some(Queued::Message { path, selector, arguments, reply_to }) => {
+                let answer = self.send(vm, &path, &selector, &arguments);
+                match reply_to {
+                    ReplyTo::Nobody => self.faults.extend(answer.err()),
+                    ReplyTo::Twin { path, promise } => {
+                        self.queue.push_back(Queued::Reply { path, promise, answer });
+                    }
+                    ReplyTo::Program(number) => {
+                        self.replies.insert(number, answer);
+                    }
+                }
+            }
+            Some(Queued::Reply { path, promise, answer }) => {
+                let waits = |image| vm.shapes().waits_for(image, promise).expect("what a turn left");
+                if self.at_rest.get(&path).is_some_and(|image| waits(image)) {
+                    let answer = match &answer {
+                        Ok(bytes) => Ok(&bytes[..]),
+                        Err(fault) => Err((&fault.kind[..], &fault.text[..])),
+                    };
+                    let result = self.run(vm, &path, Action::Reply { promise, answer });
+                    self.faults.extend(result.err());
+                }
+            }
+        }
+        true
+    }
+}
+
+impl ProgramWorld for Twins {
+    fn print(&mut self, text: &str) {
+        self.shown.push_str(text);
+    }
+
+    fn turn(
+        &mut self,
+        vm: &mut Vm,
+        path: &str,
+        _kind: Option<&str>,
+        selector: &str,
+        arguments: &[u8],
+    ) -> Result<Vec<u8>, Fault> {
+        while self.step(vm) {}
+        self.send(vm, path, selector, arguments)
+    }
+
+    fn far_send(&mut self, _vm: &mut Vm, path: &str, selector: &str, arguments: &[u8]) -> Result<u64, Fault> {
+        self.far_sends += 1;
+        self.queue.push_back(Queued::Message {
+            path: path.to_owned(),
+            selector: selector.to_owned(),
+            arguments: arguments.to_owned(),
+            reply_to: ReplyTo::Program(self.far_sends),
+        });
+        Ok(self.far_sends)
+    }
+
+    fn wait(&mut self, vm: &mut Vm, promise: u64) -> Result<Vec<u8>, Fault> {
+        while !self.replies.contains_key(&promise) && self.step(vm) {}
+        self.replies.remove(&promise).expect("every message is handled once")
+    }
+
+    fn is_resolved(&mut self, promise: u64) -> bool {
+        self.replies.contains_key(&promise)
+    }
+
+    fn settle(&mut self, vm: &mut Vm) -> Result<(), Fault> {
+        while self.step(vm) {}
+        Ok(())
     }
 }

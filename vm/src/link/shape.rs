@@ -8,6 +8,7 @@ use twintalk_bytecode::image::*;
 use super::{Bound, DEPTH_MAX, Definition, LinkError, Linker, Part, ROWS_MAX, SLOTS_MAX, SLOTS_TOTAL_MAX, TRAITS_MAX};
 use crate::class::{Class, ClassId, ClassKind, Layout, Slot};
 use crate::fault::ExceptionKind;
+use crate::promise;
 use crate::symbol::Symbol;
 use crate::value::Value;
 use crate::vm::{Vm, WellKnown};
@@ -298,13 +299,14 @@ impl<'a> Linker<'a, '_> {
         for (index, class) in immediates.into_iter().enumerate() {
             vm.immediate_classes[index] = class.0;
         }
-        let needs: [(ClassId, usize, &'static str); 6] = [
+        let needs: [(ClassId, usize, &'static str); 7] = [
             (known.message, 2, "the slots selector and arguments"),
             (known.exception, 1, "a slot messageText, its first"),
             (known.exception_set, 1, "a slot members, its first"),
             (known.reference, 2, "the slots path and kind"),
             (known.scaled_decimal, 2, "the slots digits and scale"),
-            (known.promise, 1, "a slot number, its first"),
+            (known.promise, promise::SLOTS, "the slots number, outcome, answer and actions"),
+            (known.continuation, promise::CONTINUATION_SLOTS, "the slots program to captured"),
         ];
         if vm.class(known.cell).slots.len() != 1 {
             return Err(LinkError::KernelShape {

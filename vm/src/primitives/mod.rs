@@ -14,6 +14,7 @@ mod hashed;
 mod integer;
 mod list;
 mod object;
+mod promise;
 mod prototype;
 mod stream;
 mod support;
@@ -30,6 +31,7 @@ pub const TABLES: &[&[Row]] = &[
     integer::ROWS,
     list::ROWS,
     object::ROWS,
+    promise::ROWS,
     prototype::ROWS,
     stream::ROWS,
     text::ROWS,

@@ -1,4 +1,4 @@
-//! `Twin`, `TwinReference`, `Promise`, and what belongs to the turn: `Clock`, `Random`, `Transcript`.
+//! `Twin`, `TwinReference`, and what belongs to the turn: `Clock`, `Random`, `Transcript`.
 
 use crate::class::ClassKind;
 use crate::drive::Question;
@@ -40,8 +40,6 @@ pub const ROWS: &[Row] = &[
     ("Twin class.new:", new),
     ("Twin class.ensure:", ensure),
     ("TwinReference.==", same),
-    ("Promise.isResolved", is_resolved),
-    ("Promise.wait", wait),
     ("Clock class.nanoseconds", now),
     ("Clock class.advanceNanoseconds:", advance),
     ("Random class.bits", random_bits),
@@ -513,31 +511,6 @@ fn make(vm: &mut Vm, window: Window, selector: &str) -> Result<Value, Stop> {
 fn same(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let (left, right) = (window.receiver(vm), window.argument(vm, 0));
     Ok(Value::boolean(left == right || vm.same_twin(left, right)))
-}
-
-// ---- promises ----
-
-fn promise(vm: &mut Vm, window: Window) -> Result<u64, Stop> {
-    let receiver = window.receiver(vm);
-    if receiver.is_pointer()
-        && vm.class_of(receiver) == vm.known.promise
-        && let Some(number) = vm.heap.slot(receiver, 0).as_integer()
-    {
-        return Ok(number as u64);
-    }
-    Err(vm.raise(ExceptionKind::ArgumentError, "this is for promises that a far send answered"))
-}
-
-fn is_resolved(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    program_only(vm, "can ask whether a reply is there")?;
-    vm.run.question = Some(Question::IsResolved(promise(vm, window)?));
-    Err(Stop::Ask)
-}
-
-fn wait(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    program_only(vm, "can wait")?;
-    vm.run.question = Some(Question::Wait(promise(vm, window)?));
-    Err(Stop::Ask)
 }
 
 // ---- time, chance, output ----

@@ -195,7 +195,10 @@ pub fn kernel() -> Image {
     for name in WellKnown::NAMES.iter().filter(|name| !["Object", "Prototype", "Exception", "Block"].contains(name)) {
         a.prototype(name, Some("Object"));
         let slots: &[&str] = match *name {
-            "Promise" => &["number"],
+            "Promise" => &["number", "outcome", "answer", "actions"],
+            "Continuation" => {
+                &["program", "image", "scope", "prototype", "side", "method", "code", "receiver", "captured"]
+            }
             "Message" => &["selector", "arguments"],
             "ExceptionSet" => &["members"],
             "TwinReference" => &["path", "kind"],
