@@ -226,11 +226,20 @@ impl System {
             Some(_) => ClockKind::Wall,
             None => ClockKind::Driven,
         });
-        System::with_store(store, Clock::new(kind, None), options)
+        System::with_store(store, kind, options)
     }
 
-    /// Opens a store on a machine that a test makes up; `folder`, `durability`, `partitions` and `clock` of the options
-    /// are of no account.
+    /// Opens a store that is there already, of whatever kind; `folder`, `durability` and `partitions` of the options are
+    /// of no account. For tests.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    #[doc(hidden)]
+    pub fn with_store(store: Arc<dyn Store>, clock: ClockKind, options: OpenOptions) -> Result<System, OpenError> {
+        System::with_clock(store, Clock::new(clock, None), options)
+    }
+
+    /// The same on a machine that a test makes up.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -240,12 +249,12 @@ impl System {
             Some(wall_ns) => Clock::simulated(wall_ns),
             None => Clock::new(ClockKind::Driven, None),
         };
-        let mut system = System::with_store(machine.store, clock, options)?;
+        let mut system = System::with_clock(machine.store, clock, options)?;
         system.partitions.iter_mut().for_each(|core| core.batch_records_max = machine.batch_records_max);
         Ok(system)
     }
 
-    fn with_store(store: Arc<dyn Store>, clock: Clock, options: OpenOptions) -> Result<System, OpenError> {
+    fn with_clock(store: Arc<dyn Store>, clock: Clock, options: OpenOptions) -> Result<System, OpenError> {
         let stored_hash = stored_program(&*store)?;
         let stored = match &stored_hash {
             Some(hash) => Some(load_program(&*store, hash)?),
