@@ -289,6 +289,21 @@ impl Expected {
                 self.add(hub, "balance", -(*amount as i64));
                 self.add(*to, "balance", *amount as i64);
             }
+            Act::Request { of: _ } => {
+                self.add(hub, "answers", 1);
+                self.add(hub, "answerSum", token);
+            }
+            Act::Beg { of: _ } => self.add(hub, "refusals", 1),
+            Act::Relay { of: _, and: _ } => {
+                self.add(hub, "relayed", 1);
+                self.add(hub, "relayedSum", 4 * token);
+            }
+            Act::Greet { guest: _ } => self.add(hub, "greetings", 1),
+            Act::Keep { of: _ } => {
+                self.add(hub, "kept", 1);
+                self.add(hub, "keptSum", token);
+            }
+            Act::Open => {}
             Act::Ask { of: _ } => self.add(hub, "asked", 1),
             Act::Pile { times } => {
                 let times = *times as i64;
@@ -316,6 +331,13 @@ impl Expected {
                 }
             }
             wrong.extend(check_hub(&hub_path(*hub), found));
+            // What came of promises. A copy has none.
+            for (asked, came) in [("greetings", "greeted"), ("kept", "opened"), ("keptSum", "openedSum")] {
+                if integer(found.get(asked)) != integer(found.get(came)) {
+                    let (asked_for, came_of) = (found.get(asked), found.get(came));
+                    wrong.push(format!("{}: {asked} is {asked_for:?}, {came} {came_of:?}", hub_path(*hub)));
+                }
+            }
             if integer(found.get("onces")).is_none_or(|onces| onces > 1) {
                 wrong.push(format!("{}: a timer fired again: {:?}", hub_path(*hub), found.get("onces")));
             }

@@ -84,6 +84,28 @@ pub enum Act {
     Clone {
         copy: usize,
     },
+    /// The answer is waited for by a block.
+    Request {
+        of: usize,
+    },
+    /// The answer is a failure.
+    Beg {
+        of: usize,
+    },
+    /// An answer leads to another message.
+    Relay {
+        of: usize,
+        and: usize,
+    },
+    Greet {
+        guest: usize,
+    },
+    /// The promise is kept in a slot.
+    Keep {
+        of: usize,
+    },
+    /// What was kept gets blocks.
+    Open,
     /// Its turn changes much, then fails.
     Fail {
         to: usize,
@@ -160,6 +182,12 @@ impl Feed {
             Act::New { guest: one } => ("new:guest:", vec![guest(one)]),
             Act::Dismiss { guest: one } => ("dismiss:guest:", vec![guest(one)]),
             Act::Clone { copy } => ("replicate:as:", vec![Datum::from(copy_path(*copy).as_str())]),
+            Act::Request { of } => ("request:of:", vec![path(of)]),
+            Act::Beg { of } => ("beg:of:", vec![path(of)]),
+            Act::Relay { of, and } => ("relay:of:and:", vec![path(of), path(and)]),
+            Act::Greet { guest: one } => ("greet:guest:", vec![guest(one)]),
+            Act::Keep { of } => ("keep:of:", vec![path(of)]),
+            Act::Open => ("open:", vec![]),
             Act::Fail { to } => ("fail:to:", vec![path(to)]),
             Act::Overdraw { to } => ("overdraw:to:", vec![path(to)]),
             Act::Spoil { to } => ("spoil:to:", vec![path(to)]),
@@ -269,7 +297,7 @@ const PARTITIONS: [u16; 5] = [1, 1, 2, 3, 8];
 
 fn act(dice: &mut Dice, hubs: usize) -> Act {
     let to = dice.below(hubs);
-    match dice.below(25) {
+    match dice.below(34) {
         0 | 1 => Act::Take,
         2..=5 => Act::Pass { to },
         6 | 7 => Act::Hop { via: (0..dice.between(1, 4)).map(|_| dice.below(hubs)).collect() },
@@ -285,6 +313,12 @@ fn act(dice: &mut Dice, hubs: usize) -> Act {
         21 => Act::Overdraw { to },
         22 => Act::Spoil { to },
         23 => Act::Clone { copy: dice.below(COPIES) },
+        24 | 25 => Act::Request { of: to },
+        26 => Act::Beg { of: to },
+        27 | 28 => Act::Relay { of: to, and: dice.below(hubs) },
+        29 => Act::Greet { guest: dice.below(2) },
+        30 | 31 => Act::Keep { of: to },
+        32 => Act::Open,
         _ => Act::Pot { pot: dice.below(2) },
     }
 }
