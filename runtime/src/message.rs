@@ -74,7 +74,8 @@ impl Message {
             origin,
             nth,
         };
-        Message { sent_ns, ..Message::new(send.receiver, send.selector, send.arguments.to_vec(), from) }
+        let kind = send.kind.map(str::to_owned);
+        Message { sent_ns, kind, ..Message::new(send.receiver, send.selector, send.arguments.to_vec(), from) }
     }
 
     /// The reply that is the `nth` thing to leave the record at `origin`: from the twin at `from` to the one at `path`.
@@ -243,6 +244,7 @@ pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
     put(message.path.as_bytes());
     put(message.selector.as_bytes());
     put(&message.arguments);
+    put(message.kind.as_deref().unwrap_or_default().as_bytes());
     let nowhere = Origin { partition: Partition(0), position: Position::START };
     let (kind, path, number, origin, nth) = match &message.from {
         From::Outside { name, number } => (3, name, *number, &nowhere, 0),
@@ -271,8 +273,9 @@ pub(crate) fn message_from_row(mut row: &[u8]) -> Option<Message> {
     let path = text(row)?;
     let selector = text(row)?;
     let arguments = sized(row)?.to_vec();
+    let kind = Some(text(row)?).filter(|kind| !kind.is_empty());
     let sender = text(row)?;
-    let (&kind, rest) = row.split_first()?;
+    let (&sort, rest) = row.split_first()?;
     *row = rest;
     let number = get_number(row)?;
     let partition = Partition(get_number(row)?.try_into().ok()?);
@@ -283,13 +286,13 @@ pub(crate) fn message_from_row(mut row: &[u8]) -> Option<Message> {
     let (sent_ns, rest) = row.split_first_chunk()?;
     let sent_ns = i64::from_le_bytes(*sent_ns);
     let device_time_ns = if rest.is_empty() { None } else { Some(i64::from_le_bytes(rest.try_into().ok()?)) };
-    let from = match kind {
-        0 | 1 => From::Twin { path: sender, number, wanted: kind == 1, origin, nth },
+    let from = match sort {
+        0 | 1 => From::Twin { path: sender, number, wanted: sort == 1, origin, nth },
         2 => From::Reply { path: sender, number, origin, nth },
         3 => From::Outside { name: sender, number },
         _ => return None,
     };
-    Some(Message { sent_ns, device_time_ns, ..Message::new(&path, &selector, arguments, from) })
+    Some(Message { sent_ns, device_time_ns, kind, ..Message::new(&path, &selector, arguments, from) })
 }
 
 fn sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -323,7 +326,7 @@ mod tests {
             for length in 0..row.len() {
                 assert!(message_from_row(&row[..length]).is_none());
             }
-            let timed = Message { device_time_ns: Some(i64::MAX), ..message };
+            let timed = Message { device_time_ns: Some(i64::MAX), kind: Some("Tank".to_owned()), ..message };
             assert_eq!(format!("{:?}", message_from_row(&message_to_row(&timed))), format!("{:?}", Some(&timed)));
         }
     }

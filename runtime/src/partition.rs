@@ -327,22 +327,27 @@ impl Core {
             | From::Timer { .. }
             | From::System => {}
         }
-        if let Some(kind) = &message.kind
-            && let Some(fault) = self.of_another_kind(vm, &message.path, kind)?
-        {
-            if let Some(ticket) = message.ticket {
-                self.replies.insert(ticket, Err(fault));
-            }
-            return Ok(());
-        }
         let asks_only = !message.far && matches!(message.from, From::Program | From::Outside { number: 0, .. });
         if asks_only && self.is_query(vm, &message)? {
+            if let Some(kind) = &message.kind
+                && let Some(fault) = self.of_another_kind(vm, &message.path, kind)?
+            {
+                if let Some(ticket) = message.ticket {
+                    self.replies.insert(ticket, Err(fault));
+                }
+                return Ok(());
+            }
             let attempt = Attempt::of_query(message, self.clock.now_ns(), self.limits.fuel);
             return self.answer_outside(vm, attempt);
         }
         if self.closed.contains_key(first_segment(&message.path)) {
             self.put_aside(message);
             return Ok(());
+        }
+        if let Some(kind) = &message.kind
+            && let Some(fault) = self.of_another_kind(vm, &message.path, kind)?
+        {
+            return self.fail(vm, message, fault);
         }
         self.run(vm, message)
     }

@@ -13,7 +13,7 @@ use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::datum::Datum;
 use crate::message::{Message, PROGRAM, SYSTEM_PATH, action, decode_answer};
-use crate::near::load;
+use crate::near::{another_kind, load};
 use crate::partition::Core;
 use crate::resident::read_row;
 use crate::system::{System, load_program, sender_text};
@@ -762,7 +762,7 @@ impl Verifier<'_> {
             limits: self.limits,
         };
         let end = vm.run_turn(&mut Recorded { states: &self.states }, &input);
-        let compared = differs(record, &end).or_else(|| {
+        let compared = differs(record, &end).filter(|_| !self.of_another_kind(vm, record)).or_else(|| {
             let fewer = end.answers.len() < answers.len() && !is_too_large(record);
             fewer.then(|| "asks less of others than it did".to_owned())
         });
@@ -771,6 +771,16 @@ impl Verifier<'_> {
             None => Ok(()),
             Some(what) => Err(format!("`{selector}` to {path} run again {what}")),
         }
+    }
+
+    /// Whether the message failed since its twin is not of the kind that its sender took it to be, which is no part of the
+    /// record.
+    fn of_another_kind(&self, vm: &Vm, record: &Record<'_>) -> bool {
+        let path = record.receiver().path;
+        let record::Outcome::Failed(failure) = &record.outcome else { return false };
+        let kind = failure.text.strip_prefix(&another_kind(path, "").text);
+        let state = self.states.get(path);
+        failure.kind == "NoSuchTwin" && kind.zip(state).is_some_and(|(kind, state)| !vm.is_of_kind(state, kind))
     }
 
     /// Takes what the record says of each twin.
@@ -856,8 +866,8 @@ fn differs_in_effects(record: &Record<'_>, wanted: &record::Effects<'_>, effects
     }
     let sends_differ = wanted.sends.len() != effects.far_sends.len()
         || wanted.sends.iter().zip(&effects.far_sends).any(|(wanted, send)| {
-            (wanted.number, wanted.sender, wanted.receiver, wanted.selector, wanted.arguments)
-                != (send.promise, &send.sender, &send.path, &send.selector, &send.arguments)
+            (wanted.number, wanted.sender, wanted.receiver, wanted.kind, wanted.selector, wanted.arguments)
+                != (send.promise, &send.sender, &send.path, send.kind.as_deref(), &send.selector, &send.arguments)
         });
     if sends_differ {
         return Some("sends something else to other composites".to_owned());

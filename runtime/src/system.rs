@@ -705,9 +705,16 @@ impl ProgramWorld for Host<'_> {
         self.reply(vm, ticket)
     }
 
-    fn far_send(&mut self, _vm: &mut Vm, path: &str, selector: &str, arguments: &[u8]) -> Result<u64, Fault> {
+    fn far_send(
+        &mut self,
+        _vm: &mut Vm,
+        path: &str,
+        kind: Option<&str>,
+        selector: &str,
+        arguments: &[u8],
+    ) -> Result<u64, Fault> {
         let message = Message::new(path, selector, arguments.to_owned(), From::Program);
-        Ok(self.partitions.ask_message(Message { far: true, ..message }))
+        Ok(self.partitions.ask_message(Message { far: true, kind: kind.map(str::to_owned), ..message }))
     }
 
     fn wait(&mut self, vm: &mut Vm, promise: u64) -> Reply {

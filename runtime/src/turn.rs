@@ -107,6 +107,20 @@ impl Core {
         Ok(())
     }
 
+    /// Writes the record of a message that fails before its turn begins.
+    pub(crate) fn fail(&mut self, vm: &mut Vm, message: Message, fault: Fault) -> Result<(), StoreError> {
+        let composite = first_segment(&message.path);
+        let turn = self.turn_of(composite)?.0 + 1;
+        let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
+        let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
+        let (nothing, result) = (Effects::default(), Err(fault));
+        // A message that has come this far fits a record, and a fault is far from filling one.
+        let position = self
+            .push_record(vm.shapes(), &message, Asked::default(), &nothing, &result, facts)
+            .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
+        self.take_effects(vm, &message, nothing, &result, facts, position)
+    }
+
     /// Writes the record of a turn; answers where it will stand.
     fn push_record(
         &mut self,
@@ -134,6 +148,7 @@ impl Core {
                         selector: &send.selector,
                         arguments: &send.arguments,
                         promise: send.wants_reply.then_some(send.promise),
+                        kind: send.kind.as_deref(),
                     })
                     .collect::<Vec<_>>()
                     .into(),
@@ -243,7 +258,7 @@ impl Core {
             let nth = nth as u32;
             let from = From::Twin { path: send.sender, number: send.promise, wanted: send.wants_reply, origin, nth };
             let message = Message::new(&send.path, &send.selector, send.arguments, from);
-            self.dispatch(Message { sent_ns: facts.log_ns, ..message });
+            self.dispatch(Message { sent_ns: facts.log_ns, kind: send.kind, ..message });
         }
         self.take_from_source(message);
         match &message.from {

@@ -315,7 +315,13 @@ fn encode_effects(
             names.put(NameKind::Path, send.receiver.as_bytes(), out)?;
             names.put(NameKind::Selector, send.selector.as_bytes(), out)?;
             put_bytes(out, send.arguments);
-            put_option(out, send.promise);
+            out.push(u8::from(send.promise.is_some()) | u8::from(send.kind.is_some()) << 1);
+            if let Some(promise) = send.promise {
+                put_number(out, promise);
+            }
+            if let Some(kind) = send.kind {
+                names.put(NameKind::Prototype, kind.as_bytes(), out)?;
+            }
         }
     }
     if !events.is_empty() {
@@ -346,17 +352,6 @@ fn encode_effects(
     Ok(())
 }
 
-/// `None` as 0, `Some(n)` as 1 and n.
-fn put_option(out: &mut Vec<u8>, value: Option<u64>) {
-    match value {
-        Some(value) => {
-            out.push(1);
-            put_number(out, value);
-        }
-        None => out.push(0),
-    }
-}
-
 /// A position before `from` in the same log: how many blocks back, and which index there.
 fn put_back(out: &mut Vec<u8>, from: Position, to: Position) {
     put_number(out, from.block - to.block);
@@ -379,10 +374,6 @@ fn flag(input: &mut Reader<'_>) -> Result<bool, RecordError> {
         1 => Ok(true),
         2.. => Err(RecordError::Malformed("a flag is neither 0 nor 1")),
     }
-}
-
-fn option(input: &mut Reader<'_>) -> Result<Option<u64>, RecordError> {
-    Ok(if flag(input)? { Some(input.number()?) } else { None })
 }
 
 /// What is there only if its bit is set, and then is not empty.
@@ -533,14 +524,18 @@ fn decode_effects<'a, N: Names<'a>>(
     let has = |bit: u32| mask & bit != 0;
     let reply = if has(mask::REPLY) { Some(input.bytes()?) } else { None };
     let sends = list(input, has(mask::SENDS), 6, |input| {
-        Ok(FarSend {
-            number: input.number()?,
-            sender: names.text(NameKind::Path, input.number()?)?,
-            receiver: names.text(NameKind::Path, input.number()?)?,
-            selector: names.text(NameKind::Selector, input.number()?)?,
-            arguments: input.bytes()?,
-            promise: option(input)?,
-        })
+        let number = input.number()?;
+        let sender = names.text(NameKind::Path, input.number()?)?;
+        let receiver = names.text(NameKind::Path, input.number()?)?;
+        let selector = names.text(NameKind::Selector, input.number()?)?;
+        let arguments = input.bytes()?;
+        let has = input.byte()?;
+        if has > 3 {
+            return Err(RecordError::Malformed("a far send has unknown bits"));
+        }
+        let promise = if has & 1 != 0 { Some(input.number()?) } else { None };
+        let kind = if has & 2 != 0 { Some(names.text(NameKind::Prototype, input.number()?)?) } else { None };
+        Ok(FarSend { number, sender, receiver, selector, arguments, promise, kind })
     })?;
     let events = list(input, has(mask::EVENTS), 3, |input| {
         Ok(Event {

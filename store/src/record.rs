@@ -315,6 +315,8 @@ pub struct FarSend<'a> {
     pub arguments: &'a [u8],
     /// The promise that waits for the reply.
     pub promise: Option<u64>,
+    /// The prototype that the sender takes the receiver to have.
+    pub kind: Option<&'a str>,
 }
 
 /// An event that a twin emitted.

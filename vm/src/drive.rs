@@ -69,6 +69,8 @@ pub(crate) enum Question {
     FarSend {
         /// Whom.
         path: String,
+        /// The prototype that the reference says the twin has.
+        kind: Option<String>,
         /// What.
         selector: String,
         /// With what.
@@ -363,8 +365,8 @@ impl Vm {
                 }
                 self.take_reply(reply).map(Some)
             }
-            (Question::FarSend { path, selector, arguments }, Asked::Program(world)) => {
-                match world.far_send(self, &path, &selector, &arguments) {
+            (Question::FarSend { path, kind, selector, arguments }, Asked::Program(world)) => {
+                match world.far_send(self, &path, kind.as_deref(), &selector, &arguments) {
                     Ok(number) => match self.new_promise(number) {
                         Ok(promise) => {
                             self.put_answer(promise);

@@ -198,9 +198,20 @@ impl Vm {
                 format!("`!` sends to a twin, but this receiver is of {name}: send to it without `!`"),
             ));
         };
+        let kind = self.kind_of_twin(window.receiver(self)).map(str::to_owned);
         let arguments = self.encode_window(window, selector)?;
         let selector = self.symbols.name(selector).to_owned();
-        self.send_far_message(path, selector, arguments)
+        let sent = self.send_far_message(path, selector, arguments);
+        match (&sent, &mut self.run.question) {
+            (Err(Stop::Ask), Some(Question::FarSend { kind: asked, .. })) => *asked = kind,
+            (Ok(_), _) => {
+                if let Some(send) = self.run.turn.effects.far_sends.last_mut() {
+                    send.kind = kind;
+                }
+            }
+            (Err(_), _) => {}
+        }
+        sent
     }
 
     /// A message to a twin in a later turn: the promise, or the question that brings it.
@@ -215,7 +226,7 @@ impl Vm {
         }
         match self.run.turn.mode {
             Mode::Program => {
-                self.run.question = Some(Question::FarSend { path, selector, arguments });
+                self.run.question = Some(Question::FarSend { path, kind: None, selector, arguments });
                 Err(Stop::Ask)
             }
             Mode::Turn => {

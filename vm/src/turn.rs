@@ -224,6 +224,8 @@ pub struct FarSend {
     pub promise: u64,
     /// Whether the promise outlives the turn: a slot reaches it, or a block waits for it.
     pub wants_reply: bool,
+    /// The prototype that the reference says the receiver has.
+    pub kind: Option<String>,
 }
 
 /// The selector under which the making of a twin travels.
@@ -458,7 +460,8 @@ impl TurnState {
     pub(crate) fn queue(&mut self, sender: String, path: String, selector: String, arguments: Vec<u8>) -> Option<u64> {
         u16::try_from(self.effects.far_sends.len()).ok()?;
         let promise = self.next_promise();
-        self.effects.far_sends.push(FarSend { sender, path, selector, arguments, promise, wants_reply: false });
+        let (wants_reply, kind) = (false, None);
+        self.effects.far_sends.push(FarSend { sender, path, selector, arguments, promise, wants_reply, kind });
         Some(promise)
     }
 

@@ -86,11 +86,18 @@ pub trait ProgramWorld {
         Err(no_twins(path))
     }
 
-    /// A far send: answers the number of its promise.
+    /// A far send to the twin at `path`, said to be of the prototype `kind`: answers the number of its promise.
     ///
     /// # Errors
     /// When the message cannot be taken.
-    fn far_send(&mut self, _vm: &mut Vm, path: &str, _selector: &str, _arguments: &[u8]) -> Result<u64, Fault> {
+    fn far_send(
+        &mut self,
+        _vm: &mut Vm,
+        path: &str,
+        _kind: Option<&str>,
+        _selector: &str,
+        _arguments: &[u8],
+    ) -> Result<u64, Fault> {
         Err(no_twins(path))
     }
 

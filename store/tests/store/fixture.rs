@@ -53,6 +53,7 @@ fn written() -> Vec<Vec<u8>> {
                     selector: "warn:",
                     arguments: b"warning",
                     promise: Some(9),
+                    kind: None,
                 },
                 FarSend {
                     number: 2,
@@ -61,6 +62,7 @@ fn written() -> Vec<Vec<u8>> {
                     selector: "log",
                     arguments: b"",
                     promise: None,
+                    kind: None,
                 },
             ]
             .into(),

@@ -62,7 +62,7 @@ pub fn sensor_blocks(partition: Partition, next: Position, counts: &[usize]) -> 
 /// Path, life, previous position, kind, prototype, bytes.
 type RandomTwin = (String, u64, Option<(u64, u32)>, u8, Option<String>, Vec<u8>);
 /// Number, receiver, selector, arguments, promise.
-type RandomSend = (u64, String, String, Vec<u8>, Option<u64>);
+type RandomSend = (u64, String, String, Vec<u8>, (Option<u64>, Option<String>));
 
 /// A record that owns what [`Record`] borrows.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ pub fn random() -> impl Strategy<Value = Random> {
     let outcome = (
         option::weighted(0.2, (name(), "\\PC{0,40}", "\\PC{0,40}")),
         option::of(bytes()),
-        vec((number(), name(), name(), bytes(), option::of(number())), 0..3),
+        vec((number(), name(), name(), bytes(), (option::of(number()), option::of(name()))), 0..3),
         vec((name(), bytes()), 0..3),
         "\\PC{0,30}",
         vec((name(), option::of(any::<i64>())), 0..3),
@@ -212,13 +212,14 @@ impl Random {
                 sends: self
                     .sends
                     .iter()
-                    .map(|(number, receiver, selector, arguments, promise)| FarSend {
+                    .map(|(number, receiver, selector, arguments, (promise, kind))| FarSend {
                         number: *number,
                         sender: &self.paths[0],
                         receiver,
                         selector,
                         arguments,
                         promise: *promise,
+                        kind: kind.as_deref(),
                     })
                     .collect::<Vec<_>>()
                     .into(),
