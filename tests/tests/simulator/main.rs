@@ -80,6 +80,7 @@ fn days() -> u64 {
     since.map_or(0, |since| since.as_secs() / 86_400)
 }
 
+// delivery: D2.1, D2.12, D3.1, D3.2, D3.5, D3.8, D7.4, D7.5, D7.6, D7.7, D8.13
 #[test]
 fn slow_whatever_goes_wrong_each_message_is_handled_once_in_order_and_whole() {
     if let Ok(seed) = std::env::var("SEED") {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use twintalk_runtime::{ClockKind, Datum, FaultReport, OpenOptions, Output, System};
+use twintalk_runtime::{Datum, FaultReport, OpenOptions, Output, Simulated, System};
 use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::{Outcome, Record};
 use twintalk_store::{
@@ -200,7 +200,8 @@ fn nothing_leaves_before_the_record_that_caused_it_is_durable() {
     for (partitions, threads) in [(1, 1), (2, 1), (8, 1), (8, 2)] {
         let store = Arc::new(Watched::new(partitions));
         let options = OpenOptions { program: Some(program(PROGRAM)), threads: Some(threads), ..OpenOptions::default() };
-        let mut system = System::with_store(store.clone(), ClockKind::Driven, options).expect("it opens");
+        let machine = Simulated { store: store.clone(), wall_ns: None, batch_records_max: 64 };
+        let mut system = System::open_simulated(machine, options).expect("it opens");
         let mut outside = Outside { store: store.clone(), printed: 0, reported: 0 };
         system.run_program(Vec::new(), None, &mut outside).expect("it runs");
         assert!(outside.printed > 100 && outside.reported > 15, "{} {}", outside.printed, outside.reported);

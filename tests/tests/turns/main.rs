@@ -6,3 +6,4 @@ mod outside;
 mod partitions;
 mod records;
 mod restart;
+mod verify;
