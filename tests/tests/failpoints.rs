@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use twintalk_runtime::{ClockKind, Durability, OpenOptions, System};
+use twintalk_runtime::{Durability, OpenOptions, Simulated, System};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{
     Batch, BlockBytes, BlockIter, Blocks, CheckReport, Key, KeyRange, Log, Partition, Position, Row, RowIter, Rows,
@@ -238,8 +238,8 @@ fn feeder() {
         act: Mutex::new(Act::Closing),
         failed: AtomicBool::new(false),
     });
-    let mut system = System::with_store(failing.clone(), ClockKind::Wall, OpenOptions::default())
-        .unwrap_or_else(|error| panic!("{error}"));
+    let machine = Simulated { store: failing.clone(), wall_ns: None, batch_records_max: 8192 };
+    let mut system = System::open_simulated(machine, OpenOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     let first = system.taken(SENDER).expect("a counter") + 1;
     let mut number = first;
     let stop = |what: &str| {
