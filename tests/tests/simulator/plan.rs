@@ -245,6 +245,8 @@ pub enum Step {
 pub struct Plan {
     pub durability: Durability,
     pub partitions: u16,
+    /// How many threads drive them. With one of them a seed says all that happens.
+    pub threads: usize,
     pub discipline: Discipline,
     /// Whether there is a clock on the wall; else only what is done drives it.
     pub wall: bool,
@@ -279,6 +281,7 @@ impl Plan {
         let mut plan = Plan {
             durability: if dice.one_in(3) { Durability::Async } else { Durability::Sync },
             partitions: dice.pick(&PARTITIONS),
+            threads: 1,
             discipline,
             wall: dice.one_in(2),
             batch_records_max: dice.pick(&[1, 1, 2, 3, 8, 100]),

@@ -207,6 +207,13 @@ impl<'p> World<'p> {
         if self.dice.one_in(2) {
             self.blackout();
         }
+        if self.dice.one_in(4) {
+            // It may happen again while the store is opened, or soon after.
+            let fault = self.dice.pick(&[Fault::KillBefore, Fault::KillWithin, Fault::KillAfter, Fault::FailedFlush]);
+            let events = self.dice.below(5);
+            self.trace.push(format!("  armed: {fault:?} after {events}"));
+            self.disk.arm(fault, events);
+        }
         Ok(())
     }
 
@@ -253,6 +260,7 @@ impl<'p> World<'p> {
         let options = OpenOptions {
             program: given.then(|| program(self.version, self.plan.hubs).clone()),
             upgrade: true,
+            threads: Some(self.plan.threads),
             discipline: self.plan.discipline,
             ..OpenOptions::default()
         };
