@@ -20,6 +20,10 @@ impl Output for Nowhere {
 }
 
 fn open(folder: &Path, text: &str) -> System {
+    open_with(folder, text, false)
+}
+
+fn open_with(folder: &Path, text: &str, upgrade: bool) -> System {
     let source = SourceText { name: "test.twin".to_owned(), text: text.to_owned() };
     let compilation = compile(vec![source], &mut NoSources, &[kernel::image()]);
     let options = OpenOptions {
@@ -27,6 +31,7 @@ fn open(folder: &Path, text: &str) -> System {
         durability: Some(Durability::Async),
         program: Some(Program::new(compilation.image.expect("it compiles"))),
         clock: Some(ClockKind::Driven),
+        upgrade,
         ..OpenOptions::default()
     };
     System::open(options).unwrap_or_else(|error| panic!("{error}"))
@@ -93,6 +98,81 @@ fn wherever_it_crashes_each_far_send_is_handled_once_and_in_order() {
             let report = system.verify(&mut |_| {}).expect("readable");
             assert_eq!(report.differences, Vec::<String>::new(), "after {crash_after}, checkpoint {checkpoint}");
         }
+    }
+}
+
+const WATCH: &str = "
+    twin Tank = ( | level <- 5. | )
+    twin Watch = ( | got unused |
+        bonus = ( ^1 )
+        ask = (
+            | factor t |
+            factor := 10. t := Tank at: 't'.
+            (t ! level) then: [ :l |
+                got := l * factor + self bonus.
+                (t ! level) then: [ :m | got := got + m ] ] ) )
+    Tank ensure: 't'. Watch ensure: 'w'.";
+
+/// The same tanks, and watches that are other twins in all but their one slot.
+const WATCH_2: &str = "
+    twin Tank = ( | level <- 5. | )
+    twin Watch = ( version 2. | more <- 1000. got | bonus = ( ^more ) )";
+
+/// What was reported.
+#[derive(Default)]
+struct Reported(Vec<(String, String)>);
+
+impl Output for Reported {
+    fn print(&mut self, _text: &str) {}
+    fn fault(&mut self, report: &FaultReport) {
+        self.0.push((report.fault.kind.clone(), report.fault.text.clone()));
+    }
+}
+
+/// Has a watch ask, and ends after so many messages.
+fn ask_and_end(folder: &Path, messages: usize) {
+    let mut system = open(folder, WATCH);
+    system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+    let (partitions, vm) = system.parts();
+    let core = partitions.first();
+    core.enqueue(Message::new("w", "ask", vec![0], From::Program));
+    for _ in 0..messages {
+        assert!(step(core, vm), "there are more");
+    }
+    core.commit().expect("written");
+}
+
+// delivery: D10.11, D5.10
+#[test]
+fn a_block_of_an_earlier_program_runs_its_own_code_on_the_state_of_today() {
+    // The message, the answer to it, the reply; then the same of the block inside, which may be of the earlier program as well.
+    for (messages, wanted) in [(1, 1055), (2, 1055), (3, 56), (4, 56), (5, 56)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        ask_and_end(folder.path(), messages);
+        let mut system = open_with(folder.path(), WATCH_2, true);
+        system.settle(&mut Nowhere).expect("the store takes it");
+        let got = system.send("w", "got", &[], &mut Nowhere).expect("handled");
+        assert_eq!(got, Datum::Int(wanted.into()), "after {messages} messages");
+        let report = system.verify(&mut |_| {}).expect("readable");
+        assert_eq!(report.differences, Vec::<String>::new(), "after {messages} messages");
+    }
+}
+
+#[test]
+fn a_block_that_the_definitions_of_today_have_no_place_for_is_a_fault() {
+    let without_slot = "twin Tank = ( | level <- 5. | ) twin Watch = ( version 2. | more | )";
+    let constant = "twin Tank = ( | level <- 5. | ) twin Watch = ( version 2. | got = 3. | )";
+    for (definitions, why) in
+        [(without_slot, "names the slot `got`, which is not there"), (constant, "assigns the constant `got`")]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        ask_and_end(folder.path(), 2);
+        let mut system = open_with(folder.path(), definitions, true);
+        let mut reported = Reported::default();
+        system.settle(&mut reported).expect("the store takes it");
+        let [(kind, text)] = &reported.0[..] else { panic!("{:?}", reported.0) };
+        assert_eq!(kind, "BlockGone");
+        assert!(text.contains(why), "{text}");
     }
 }
 

@@ -154,7 +154,7 @@ pub(crate) fn action<'a>(selector: &'a str, arguments: &'a [u8]) -> Action<'a> {
         }
         CLONE => Some(Action::Clone { arguments }),
         THEN => read_number_argument(arguments).map(|promise| Action::Then { promise }),
-        TIMER => read_timer_arguments(arguments).map(|(name, due_ns)| Action::Timer { name, due_ns }),
+        TIMER => read_timer_arguments(arguments).map(|(name, due_ns, program)| Action::Timer { name, due_ns, program }),
         REARM => read_symbol_argument(arguments).map(|name| Action::Rearm { name }),
         REPLY => {
             let mut rest = arguments;

@@ -7,12 +7,14 @@
 
 use std::collections::BTreeSet;
 
+use twintalk_store::record::ProgramHash;
 use twintalk_store::{Key, KeyRange, Partition, Store, StoreError, Table};
 use twintalk_vm::turn::{Action, Outcome, TurnInput, first_segment};
-use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
+use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::place::Placing;
 use crate::resident::{Residents, read_row};
+use crate::system::earlier_program;
 
 /// What a far query costs of the fuel for far queries, beside the sends in it.
 const QUERY_FUEL: i64 = 100;
@@ -145,6 +147,14 @@ impl Near<'_> {
 }
 
 impl World for Near<'_> {
+    fn program(&mut self, hash: &ProgramHash) -> Answer<Option<EarlierProgram>> {
+        let program = earlier_program(self.store, hash);
+        match self.note(program) {
+            Some(program) => Answer::Here(program),
+            None => Answer::NotYet,
+        }
+    }
+
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
         let loaded = load(self.residents, self.store, self.partition, path);
         if self.note(loaded).is_none() {

@@ -30,6 +30,7 @@ use crate::near::{Inquiry, Known, Near, Need, another_kind, load};
 use crate::place::Placing;
 use crate::post::{Parcel, Post, Question};
 use crate::resident::{Residents, View};
+use crate::system::earlier_program;
 use crate::timers::{TimerId, Timers};
 use crate::turn::Attempt;
 
@@ -273,7 +274,7 @@ impl Core {
         }
         self.timers.cancel(&id);
         let from = From::Timer { name: id.name.to_string(), due_ns };
-        Some(Message::new(&id.path, TIMER, timer_arguments(&id.name, due_ns), from))
+        Some(Message::new(&id.path, TIMER, timer_arguments(&id.name, due_ns, None), from))
     }
 
     /// Handles one message, around which the discipline does what it does.
@@ -299,8 +300,33 @@ impl Core {
         Ok(view.is_some_and(|view| vm.shapes().waits_for(view.image, number).unwrap_or(true)))
     }
 
+    /// A timer that the definition has no longer is one of the newest program that had it.
+    fn find_program_of_timer(&mut self, vm: &mut Vm, message: &mut Message) -> Result<(), StoreError> {
+        let From::Timer { name, due_ns } = &message.from else { return Ok(()) };
+        if !self.exists(&message.path)? {
+            return Ok(());
+        }
+        let view = self.residents.get(&message.path).filter(|view| vm.lacks_timer(view.image, name));
+        let Some(view) = view else { return Ok(()) };
+        let mut found = None;
+        crate::replay::programs(&*self.store, |hash| {
+            if hash != self.program
+                && let Some(program) = earlier_program(&*self.store, &hash)?
+                && vm.had_timer(view.image, name, hash, &program)
+            {
+                found = Some(hash);
+            }
+            Ok(found.is_none())
+        })?;
+        if let Some(program) = found {
+            message.arguments = timer_arguments(name, *due_ns, Some(&program));
+        }
+        Ok(())
+    }
+
     /// Handles one message: a query, or a turn with its record.
-    pub fn handle(&mut self, vm: &mut Vm, message: Message) -> Result<(), StoreError> {
+    pub fn handle(&mut self, vm: &mut Vm, mut message: Message) -> Result<(), StoreError> {
+        self.find_program_of_timer(vm, &mut message)?;
         match &message.from {
             // Its twin was removed while it came due, or before its reply came; what lives there now waits for others.
             From::Timer { name, due_ns } if !self.exists(&message.path)? => {

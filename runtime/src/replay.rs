@@ -7,16 +7,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use twintalk_store::record::{self, ProgramHash, Record};
-use twintalk_store::{BlockBytes, KeyRange, Partition, Place, Position, Store, StoreError, Table};
+use twintalk_store::{BlockBytes, Key, KeyRange, Partition, Place, Position, Store, StoreError, Table};
 use twintalk_vm::turn::{Action, Effects, Outcome, TurnEnd, TurnInput, TwinChange};
-use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
+use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::datum::Datum;
 use crate::message::{Message, PROGRAM, SYSTEM_PATH, action, decode_answer};
 use crate::near::{another_kind, load};
 use crate::partition::Core;
 use crate::resident::read_row;
-use crate::system::{System, load_program, sender_text};
+use crate::system::{System, earlier_program, load_program, sender_text};
 use crate::values;
 
 /// A moment of a twin's history.
@@ -309,6 +309,20 @@ fn chain(
         at = before;
     }
     Ok(())
+}
+
+/// The programs that the store ran, from the newest back, until `visit` answers false.
+pub(crate) fn programs(
+    store: &dyn Store,
+    mut visit: impl FnMut(ProgramHash) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let partition = Partition(0);
+    let mut key = Key::new();
+    let Some(row) = store.get(Table::State, key.state(partition, SYSTEM_PATH))? else { return Ok(()) };
+    chain(store, partition, SYSTEM_PATH, row.position, |_, record, _| match record.input.selector {
+        PROGRAM => visit(*record.envelope.program),
+        _ => Ok(true),
+    })
 }
 
 /// What the log says of a twin now.
@@ -761,7 +775,7 @@ impl Verifier<'_> {
             answers: &answers,
             limits: self.limits,
         };
-        let end = vm.run_turn(&mut Recorded { states: &self.states }, &input);
+        let end = vm.run_turn(&mut Recorded { states: &self.states, store: self.store }, &input);
         let compared = differs(record, &end).filter(|_| !self.of_another_kind(vm, record)).or_else(|| {
             let fewer = end.answers.len() < answers.len() && !is_too_large(record);
             fewer.then(|| "asks less of others than it did".to_owned())
@@ -893,6 +907,7 @@ fn differs_in_effects(record: &Record<'_>, wanted: &record::Effects<'_>, effects
 /// from the record.
 struct Recorded<'a> {
     states: &'a BTreeMap<String, Vec<u8>>,
+    store: &'a dyn Store,
 }
 
 impl World for Recorded<'_> {
@@ -904,6 +919,11 @@ impl World for Recorded<'_> {
         let from = format!("{path}/");
         let below = self.states.range(from.clone()..).map(|(part, _)| part).take_while(|part| part.starts_with(&from));
         Answer::Here(below.cloned().collect())
+    }
+
+    fn program(&mut self, hash: &ProgramHash) -> Answer<Option<EarlierProgram>> {
+        // What cannot be read is missed by the turn, which then is not what it was.
+        Answer::Here(earlier_program(self.store, hash).ok().flatten())
     }
 
     fn far_query(&mut self, _vm: &mut Vm, _query: &FarQuery) -> Answer<FarAnswer> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use twintalk_store::record::{self, ProgramHash};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{Durability, Key, Partition, Settings, Store, StoreError, Table};
 use twintalk_vm::reference::NAME_BYTES_MAX;
-use twintalk_vm::{Fault, Limits, LinkError, ProgramWorld, Shapes, Vm};
+use twintalk_vm::{EarlierProgram, Fault, Limits, LinkError, ProgramWorld, Shapes, Vm};
 
 use crate::clock::{Clock, ClockKind};
 use crate::datum::Datum;
@@ -769,6 +770,19 @@ pub(crate) fn load_program(store: &dyn Store, hash: &ProgramHash) -> Result<(Ima
     let row = store.get(Table::Programs, Key::new().program(hash))?;
     let row = row.ok_or_else(|| OpenError::StoredProgram("they are missing".to_owned()))?;
     program::images_from_bytes(&row.bytes).map_err(OpenError::StoredProgram)
+}
+
+/// The same of a program that the store may not have.
+pub(crate) fn earlier_program(store: &dyn Store, hash: &ProgramHash) -> Result<Option<EarlierProgram>, StoreError> {
+    let mut key = Key::new();
+    let Some(row) = store.get(Table::Programs, key.program(hash))? else { return Ok(None) };
+    match program::images_from_bytes(&row.bytes) {
+        Ok((kernel, definitions)) => Ok(Some(Rc::new([kernel, definitions]))),
+        Err(_) => Err(StoreError::Corrupt {
+            at: twintalk_store::Place::Row { table: Table::Programs, key: key.bytes().to_vec() },
+            reason: twintalk_store::Corruption::Row("a program that cannot be read"),
+        }),
+    }
 }
 
 fn stored_shapes(store: &dyn Store) -> Result<Shapes, OpenError> {

@@ -264,11 +264,17 @@ pub fn read_symbol_argument(arguments: &[u8]) -> Option<&str> {
     reader.text().ok().filter(|_| reader.is_empty())
 }
 
-/// The arguments of a timer that is due: its name, and when that was.
-pub fn timer_arguments(name: &str, due_ns: i64) -> Vec<u8> {
-    let mut out = vec![2, tag::SYMBOL];
+/// The arguments of a timer that is due: its name, and when that was; and if the definition has no such timer any more,
+/// what records call the newest program that has it.
+pub fn timer_arguments(name: &str, due_ns: i64, program: Option<&[u8; 32]>) -> Vec<u8> {
+    let mut out = vec![2 + u8::from(program.is_some()), tag::SYMBOL];
     put_bytes(&mut out, name.as_bytes());
     put_integer(&mut out, due_ns);
+    if let Some(program) = program {
+        out.push(tag::STRING);
+        let text: String = program.iter().map(|byte| format!("{byte:02x}")).collect();
+        put_bytes(&mut out, text.as_bytes());
+    }
     out
 }
 
@@ -287,11 +293,24 @@ pub fn read_number_argument(arguments: &[u8]) -> Option<u64> {
 }
 
 /// What [`timer_arguments`] wrote.
-pub fn read_timer_arguments(arguments: &[u8]) -> Option<(&str, i64)> {
-    let mut reader = Reader::new(arguments.strip_prefix(&[2, tag::SYMBOL])?);
+pub fn read_timer_arguments(arguments: &[u8]) -> Option<(&str, i64, Option<[u8; 32]>)> {
+    let (&count, rest) = arguments.split_first()?;
+    let mut reader = Reader::new(rest.strip_prefix(&[tag::SYMBOL])?);
     let name = reader.text().ok()?;
     let due_ns = reader.integer_value().ok()??;
-    reader.is_empty().then_some((name, due_ns))
+    let program = match count {
+        2 => None,
+        3 if reader.byte().ok()? == tag::STRING => {
+            let text = reader.text().ok().filter(|text| text.len() == 64)?;
+            let mut program = [0; 32];
+            for (byte, digits) in program.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+                *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+            }
+            Some(program)
+        }
+        _ => return None,
+    };
+    reader.is_empty().then_some((name, due_ns, program))
 }
 
 /// The arguments of the message that tells a twin of a failure below it: the part, the selector, kind and text of the

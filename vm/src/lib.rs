@@ -46,6 +46,7 @@ pub mod world;
 pub use class::{Class, ClassId, ClassKind};
 pub use fault::{ExceptionKind, Fault};
 pub use link::LinkError;
+pub use link::earlier::Program as EarlierProgram;
 pub use shape::{Shape, Shapes};
 pub use symbol::Symbol;
 pub use tree::Tree;

@@ -14,6 +14,7 @@
 
 mod code;
 mod constant;
+pub mod earlier;
 mod shape;
 
 use std::ptr::NonNull;
@@ -240,19 +241,7 @@ impl Vm {
             .filter_map(|(number, image)| Some((number, image.traits.clone()?)))
             .collect();
         let numbered = images.iter().enumerate().map(|(nth, &image)| (first + nth, image)).collect();
-        let mut linker = Linker {
-            vm: self,
-            images: numbered,
-            literals: FxHashMap::default(),
-            definitions: Vec::new(),
-            traits: FxHashMap::default(),
-            bindings: FxHashMap::default(),
-            users: FxHashMap::default(),
-            constants: Vec::new(),
-            constants_seen: FxHashSet::default(),
-            extended: false,
-            total_slots: 0,
-        };
+        let mut linker = Linker::new(self, numbered);
         for (number, image) in &earlier {
             for prototype in image.prototypes.iter().filter(|prototype| prototype.kind == PrototypeKind::Trait) {
                 let name = linker.vm.symbols.intern(image.name(prototype.name));
@@ -288,6 +277,24 @@ impl Vm {
         }
         for entry in self.lookup.iter_mut() {
             entry.class = crate::class::NO_CLASS;
+        }
+    }
+}
+
+impl<'a, 'v> Linker<'a, 'v> {
+    fn new(vm: &'v mut Vm, images: Vec<(usize, &'a Image)>) -> Linker<'a, 'v> {
+        Linker {
+            vm,
+            images,
+            literals: FxHashMap::default(),
+            definitions: Vec::new(),
+            traits: FxHashMap::default(),
+            bindings: FxHashMap::default(),
+            users: FxHashMap::default(),
+            constants: Vec::new(),
+            constants_seen: FxHashSet::default(),
+            extended: false,
+            total_slots: 0,
         }
     }
 }

@@ -28,12 +28,13 @@ use crate::class::{ClassId, ClassKind, LinkedMethod, Origin};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::heap;
+use crate::link::earlier::Wanted;
 use crate::primitive::{Stop, Window};
 use crate::symbol::Symbol;
 use crate::turn::{Mode, THEN};
 use crate::value::{Kind, Value};
 use crate::vm::Vm;
-use crate::world::ProgramWorld;
+use crate::world::{Answer, ProgramWorld};
 
 /// How many slots the kernel's Promise has at least.
 pub(crate) const SLOTS: usize = 4;
@@ -71,6 +72,7 @@ mod part {
 
 /// Where the code of a block stands.
 struct Place {
+    program: [u8; 32],
     origin: Origin,
     scope: usize,
     prototype: Symbol,
@@ -169,10 +171,8 @@ impl Vm {
             return Err(self.raise(ExceptionKind::NotStorable, "this promise is of no twin of this turn"));
         };
         let first = self.run.handles.len();
-        let program = self.allocate_bytes(self.known.byte_array, self.program.len(), heap::IMMUTABLE)?;
-        let hash = self.program;
-        self.heap.init_bytes(program).copy_from_slice(&hash);
-        self.run.handles.push(program);
+        // Blocks of one program share its hash.
+        self.run.handles.push(Value::NIL);
         for index in 0..window.argument_count {
             let continuation = self.make_continuation(window.argument(self, index), first)?;
             self.run.handles.push(continuation);
@@ -231,9 +231,16 @@ impl Vm {
         Ok(())
     }
 
-    /// What is kept of a block; the hash of the program is at the handle `program`.
+    /// What is kept of a block. At the handle `program` is the hash of a program, which is used if it is the block's, and
+    /// is afterwards.
     fn make_continuation(&mut self, block: Value, program: usize) -> Result<Value, Stop> {
         let (method, code) = self.code_of_block(block);
+        let origin = self.linked(method).origin;
+        // A block of an earlier program stays one.
+        let (hash, image) = match self.earlier.of(origin) {
+            Some((hash, image, _)) => (*hash, image),
+            None => (self.program, origin.image),
+        };
         let first = self.hold_parts_of_block(block)?;
         if let Err(prototype) = self.check_storable(first) {
             let text = format!("the block takes along an object of {prototype}, which is good for its own turn only");
@@ -246,17 +253,21 @@ impl Vm {
         }
         self.heap.set_flags(captured, heap::IMMUTABLE);
         self.run.handles.push(captured);
+        if !self.is_hash(self.run.handles[program], &hash) {
+            let bytes = self.allocate_bytes(self.known.byte_array, hash.len(), heap::IMMUTABLE)?;
+            self.heap.init_bytes(bytes).copy_from_slice(&hash);
+            self.run.handles[program] = bytes;
+        }
         let continuation = self.allocate(self.known.continuation)?;
         let linked = self.linked(method);
         let class = self.class(linked.class);
-        let (image, number) = (linked.origin.image, linked.origin.method);
         let slots = [
             (part::PROGRAM, self.run.handles[program]),
             (part::IMAGE, Value::small(i64::from(image))),
             (part::SCOPE, Value::small(i64::from(image.max(class.image)))),
             (part::PROTOTYPE, Value::symbol(class.name.0)),
             (part::SIDE, Value::boolean(class.kind == ClassKind::Prototype)),
-            (part::METHOD, Value::small(i64::from(number))),
+            (part::METHOD, Value::small(i64::from(origin.method))),
             (part::CODE, Value::small(code as i64)),
             (part::RECEIVER, self.run.handles[first]),
             (part::CAPTURED, *self.run.handles.last().expect("pushed above")),
@@ -606,35 +617,65 @@ impl Vm {
     /// The code of the continuation at `chosen` among those in hand. `None`: not known yet.
     fn code_of_continuation(
         &mut self,
-        _world: &mut Asked<'_>,
+        world: &mut Asked<'_>,
         chosen: usize,
     ) -> Result<Option<(NonNull<LinkedMethod>, usize)>, Fault> {
         let Some(place) = self.place_of_code(chosen) else {
             return Err(self.block_gone(chosen, "what was kept of it is not what `then:` keeps"));
         };
-        let program = self.part_of(chosen, part::PROGRAM);
-        if !program.is_pointer()
-            || self.heap.class_of_object(program) != self.known.byte_array
-            || self.heap.bytes(program) != self.program
-        {
-            return Err(self.block_gone(chosen, "its program is not at hand"));
+        let Some(class) = self.class_named(&place) else {
+            return Err(self.block_gone(chosen, "there is no such prototype any more"));
+        };
+        let found = if place.program == self.program {
+            let method = self.linked_method(place.origin, class);
+            let is_block = |method: &NonNull<LinkedMethod>| place.code < self.linked(*method).codes.len();
+            method.filter(is_block).ok_or_else(|| "its program has no such code".to_owned())
+        } else {
+            if self.learn_earlier(world, &place.program).is_none() {
+                return Ok(None);
+            }
+            let Place { program, origin, code, .. } = place;
+            self.link_earlier(&Wanted { program, image: origin.image, method: origin.method, code, class })
+        };
+        match found {
+            Ok(method) => Ok(Some((method, place.code))),
+            Err(why) => Err(self.block_gone(chosen, &why)),
         }
-        let class = self.class_named(&place);
-        let method = class.and_then(|class| self.linked_method(place.origin, class));
-        let is_block = |method: &NonNull<LinkedMethod>| place.code < self.linked(*method).codes.len();
-        match method.filter(is_block) {
-            Some(method) => Ok(Some((method, place.code))),
-            None => Err(self.block_gone(chosen, "the program has no such block")),
+    }
+
+    /// Makes an earlier program known, if the world has it. `None`: not known yet.
+    pub(crate) fn learn_earlier(&mut self, world: &mut Asked<'_>, hash: &[u8; 32]) -> Option<()> {
+        if self.knows_program(hash) {
+            return Some(());
         }
+        let Asked::Turn(world) = world else { unreachable!("only turns go on with what was kept") };
+        match world.program(hash) {
+            Answer::Here(Some(program)) => self.learn_program(*hash, program),
+            Answer::Here(None) => {}
+            Answer::NotYet => return None,
+        }
+        Some(())
+    }
+
+    /// Whether the value is the bytes of this hash.
+    fn is_hash(&self, value: Value, hash: &[u8; 32]) -> bool {
+        value.is_pointer()
+            && self.heap.class_of_object(value) == self.known.byte_array
+            && self.heap.bytes(value) == hash
     }
 
     /// Where a continuation says that its code stands.
     fn place_of_code(&self, chosen: usize) -> Option<Place> {
         let small = |slot| self.part_of(chosen, slot).as_integer();
+        let program = self.part_of(chosen, part::PROGRAM);
+        if !program.is_pointer() || self.heap.class_of_object(program) != self.known.byte_array {
+            return None;
+        }
         let Kind::Symbol(name) = self.part_of(chosen, part::PROTOTYPE).kind() else { return None };
         let origin =
             Origin { image: small(part::IMAGE)?.try_into().ok()?, method: small(part::METHOD)?.try_into().ok()? };
         Some(Place {
+            program: self.heap.bytes(program).try_into().ok()?,
             origin,
             scope: small(part::SCOPE)?.try_into().ok()?,
             prototype: Symbol(name),

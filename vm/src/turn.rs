@@ -20,6 +20,7 @@ use twintalk_bytecode::image::Supervision;
 use crate::class::{ClassId, Target};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
+use crate::link::earlier::Program as EarlierProgram;
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
 use crate::value::Value;
@@ -85,6 +86,8 @@ pub enum Action<'a> {
         name: &'a str,
         /// When it was due, in nanoseconds since 1970 UTC.
         due_ns: i64,
+        /// The earlier program whose timer it is, if the definition has no such timer any more: it fires once.
+        program: Option<[u8; 32]>,
     },
 }
 
@@ -651,11 +654,41 @@ impl Vm {
                 // Its blocks went with it.
                 None => End::Done(Value::NIL),
             },
-            Action::Timer { name, due_ns } => {
+            Action::Timer { name, due_ns, program } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 self.run.turn.due_ns = Some(due_ns);
+                let class = self.class_of(self.run.turn.twins[nth].value);
+                if let Some(program) = program.filter(|_| !self.has_timer(class, name)) {
+                    return self.fire_earlier(world, nth, name, program);
+                }
                 let name = Value::symbol(self.symbols.intern(name).0);
                 self.deliver(world, nth, self.selectors.fire_timer, &[name], Sender::SYSTEM)
+            }
+        }
+    }
+
+    /// Runs the body of a timer that the definition of the `nth` twin had in an earlier program.
+    fn fire_earlier(&mut self, world: &mut Asked<'_>, nth: usize, name: &str, program: [u8; 32]) -> End {
+        if self.learn_earlier(world, &program).is_none() {
+            return End::NotYet;
+        }
+        let twin = self.run.turn.twins[nth].value;
+        let wanted = self.earlier_timer(program, self.class_of(twin), name);
+        let linked = match wanted {
+            Some(wanted) => self.link_earlier(&wanted),
+            None => Err("no program has it".to_owned()),
+        };
+        match linked {
+            Ok(body) => {
+                self.run.turn.current = twin;
+                let base = self.begin(&[twin]);
+                let step = self.invoke(base, base, body, 0);
+                let flow = self.settle(step, base, base);
+                self.go_on(world, flow)
+            }
+            Err(why) => {
+                let text = format!("the timer `{name}` of {} cannot run any more: {why}", self.class_name(twin));
+                End::Failed(self.plain_fault("BlockGone", text))
             }
         }
     }
@@ -799,6 +832,23 @@ impl Vm {
             Some(Target::Getter(_) | Target::Constant(_)) => true,
             None => false,
         }
+    }
+
+    /// Whether the definition of the twin at rest has no timer of this name.
+    pub fn lacks_timer(&self, image: &[u8], name: &str) -> bool {
+        self.class_at_rest(image).is_some_and(|class| !self.has_timer(class, name))
+    }
+
+    fn has_timer(&self, class: ClassId, name: &str) -> bool {
+        let timers = &self.class(class).timers;
+        timers.iter().any(|timer| self.symbols.name(self.linked(timer.method).selector) == name)
+    }
+
+    /// Whether the definition of the twin at rest had a timer of this name in an earlier program, which is known from now
+    /// on.
+    pub fn had_timer(&mut self, image: &[u8], name: &str, hash: [u8; 32], program: &EarlierProgram) -> bool {
+        self.learn_program(hash, program.clone());
+        self.class_at_rest(image).is_some_and(|class| self.earlier_timer(hash, class, name).is_some())
     }
 
     /// Whether the twin at rest has a timer of this name that repeats.

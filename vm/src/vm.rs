@@ -18,6 +18,7 @@ use crate::drive::Question;
 use crate::fault::{ExceptionKind, Fault, TraceLine};
 use crate::frame::{Frame, Stack};
 use crate::heap::{self, Heap, Region};
+use crate::link::earlier::Earlier;
 use crate::primitive::{Stop, Window};
 use crate::send::{Methods, Resend};
 use crate::shape::Shapes;
@@ -239,6 +240,8 @@ pub struct Vm {
     pub(crate) shapes: Shapes,
     /// What records call the program.
     pub(crate) program: [u8; 32],
+    /// What is linked of earlier programs.
+    pub(crate) earlier: Earlier,
     /// Runs that are not in use; their memory is kept.
     #[allow(clippy::vec_box, reason = "a run is large, and passed on as it is")]
     pub(crate) spare_runs: Vec<Box<Run>>,
@@ -390,6 +393,7 @@ impl Vm {
             limits: Limits::default(),
             shapes: Shapes::default(),
             program: [0; 32],
+            earlier: Earlier::default(),
             spare_runs: Vec::new(),
             nested: 0,
             linked_words: 0,
@@ -814,15 +818,23 @@ impl Vm {
         let class = self.class(method.class);
         let side = if class.kind == ClassKind::Prototype { " class" } else { "" };
         let block = if code.index == 0 { "" } else { " block" };
-        let image = &self.images[usize::from(method.origin.image)];
+        let image = self.images.get(usize::from(method.origin.image));
         let place = code.source_offset(word.saturating_sub(1)).and_then(|offset| {
-            let file = image.files.get(usize::from(image.method_files[method.origin.method as usize]))?;
+            let number = method.origin.method as usize;
+            let (files, file) = match image {
+                Some(image) => (&image.files, *image.method_files.get(number)?),
+                None => {
+                    let (_, _, image) = self.earlier.of(method.origin)?;
+                    (&image.files, image.methods.get(number)?.position.file)
+                }
+            };
+            let file = files.get(usize::from(file))?;
             let line = file.line_starts.partition_point(|&start| start <= offset);
             let column = offset - file.line_starts.get(line.checked_sub(1)?)? + 1;
             Some(format!("{}:{line}:{column}", file.name))
         });
         let twin = self.path_of(receiver).map(str::to_owned);
-        let is_main = image.main == Some(code.method);
+        let is_main = image.is_some_and(|image| image.main == Some(code.method));
         let name = self.symbols.name(class.name);
         let selector = self.symbols.name(method.selector);
         let method = if is_main { format!("main{block}") } else { format!("{name}{side}>>{selector}{block}") };

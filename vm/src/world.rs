@@ -10,6 +10,7 @@
 //! once ([`ProgramWorld`]).
 
 use crate::fault::Fault;
+use crate::link::earlier::Program;
 use crate::vm::Vm;
 
 /// What came of asking.
@@ -57,6 +58,12 @@ pub trait World {
 
     /// The paths of all committed twins below `path`, of the composite of this turn, sorted.
     fn parts(&mut self, path: &str) -> Answer<Vec<String>>;
+
+    /// The program that records call `hash`, which the store ran before: its kernel and its definitions, verified. `None`
+    /// if the store does not have it.
+    fn program(&mut self, _hash: &[u8; 32]) -> Answer<Option<Program>> {
+        Answer::Here(None)
+    }
 
     /// What a twin of another composite answers, as of its last committed turn. `vm` rests meanwhile and
     /// may be used to run the query.

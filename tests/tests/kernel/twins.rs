@@ -162,7 +162,14 @@ impl ProgramWorld for Twins {
         self.send(vm, path, selector, arguments)
     }
 
-    fn far_send(&mut self, _vm: &mut Vm, path: &str, selector: &str, arguments: &[u8]) -> Result<u64, Fault> {
+    fn far_send(
+        &mut self,
+        _vm: &mut Vm,
+        path: &str,
+        _kind: Option<&str>,
+        selector: &str,
+        arguments: &[u8],
+    ) -> Result<u64, Fault> {
         self.far_sends += 1;
         self.queue.push_back(Queued::Message {
             path: path.to_owned(),

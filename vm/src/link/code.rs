@@ -106,8 +106,9 @@ impl<'a> Linker<'a, '_> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "called in one place")]
-    fn code(
+    /// Links one code of a method.
+    #[allow(clippy::too_many_arguments, reason = "each says something else of the one code")]
+    pub(super) fn code(
         &mut self,
         number: usize,
         image: &'a Image,
