@@ -135,13 +135,6 @@ pub struct Feed {
     pub device_ns: Option<i64>,
 }
 
-impl Act {
-    /// Whether a block waits for an answer.
-    fn gives_blocks(&self) -> bool {
-        matches!(self, Act::Request { .. } | Act::Beg { .. } | Act::Relay { .. } | Act::Greet { .. } | Act::Open)
-    }
-}
-
 /// The path of a hub.
 pub fn hub_path(hub: usize) -> String {
     format!("hub-{hub}")
@@ -298,11 +291,6 @@ impl Plan {
             steps: Vec::new(),
         };
         plan.steps = steps(dice, &plan);
-        // A block does not outlive an upgrade yet (`spec/delivery.md`, D10.11): then nobody gives one.
-        if plan.steps.iter().any(|step| matches!(step, Step::Upgrade { .. })) {
-            let feeds = plan.senders.iter_mut().flatten();
-            feeds.filter(|feed| feed.act.gives_blocks()).for_each(|feed| feed.act = Act::Take);
-        }
         plan
     }
 }
