@@ -2,9 +2,10 @@
 //! written and flushed, and what each record says of others.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use twintalk_runtime::{Datum, FaultReport, OpenOptions, Output, Simulated, System};
+use twintalk_runtime::{Datum, FaultReport, OpenOptions, Output, SendError, Simulated, System};
 use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::{Outcome, Record};
 use twintalk_store::{
@@ -12,13 +13,15 @@ use twintalk_store::{
     Settings, Store, StoreError, Table, Tables,
 };
 
-use crate::log::program;
+use crate::log::{Shown, program};
 
 /// A store in memory that counts as `sync`: what is committed is durable when a flush has followed.
 struct Watched {
     inner: MemoryStore,
     settings: Settings,
     seen: Mutex<Seen>,
+    /// Whether it takes no more.
+    refuses: AtomicBool,
 }
 
 #[derive(Default)]
@@ -72,7 +75,7 @@ impl Watched {
     fn new(partitions: u16) -> Watched {
         let inner = MemoryStore::new(partitions, "watched");
         let settings = Settings { durability: Durability::Sync, ..inner.settings().clone() };
-        Watched { inner, settings, seen: Mutex::default() }
+        Watched { inner, settings, seen: Mutex::default(), refuses: AtomicBool::new(false) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -126,6 +129,9 @@ impl Tables for Watched {
 
 impl Store for Watched {
     fn commit(&self, expected: Position, batch: Batch<'_>) -> Result<Position, StoreError> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(StoreError::Io(std::io::Error::other("the disk is full")));
+        }
         // Held until it is written, so that a flush meanwhile counts what is not there yet as not durable.
         let mut seen = self.seen();
         let end = self.inner.commit(expected, batch)?;
@@ -219,4 +225,28 @@ fn nothing_leaves_before_the_record_that_caused_it_is_durable() {
         assert_eq!(seen.too_early, Vec::<String>::new(), "{partitions} partitions, {threads} threads");
         assert!(partitions == 1 || seen.in_time > 200, "{}", seen.in_time);
     }
+}
+
+// delivery: D7.2, D7.12
+// faults: Store
+#[test]
+fn a_program_whose_store_refuses_ends_with_that_whatever_it_handles() {
+    let text = "twin T = ( | n <- 0. | up = ( n := n + 1. Transcript showLine: n printString ) )
+        | t | t := T at: 't'.
+        2 timesRepeat: [ [ t up ] on: Error do: [ :e | Transcript showLine: (e messageText includesSubstring: 'full') printString ] ].
+        t up.
+        Transcript showLine: 'never'.";
+    let store = Arc::new(Watched::new(2));
+    let open = || {
+        let options = OpenOptions { program: Some(program(text)), ..OpenOptions::default() };
+        let machine = Simulated { store: store.clone(), wall_ns: None, batch_records_max: 64 };
+        System::open_simulated(machine, options).expect("it opens")
+    };
+    let mut shown = Shown::default();
+    let mut system = open();
+    system.send("t", "up", &[], &mut shown).expect_err("there is no such twin");
+    store.refuses.store(true, Ordering::Relaxed);
+    let ended = system.run_program(Vec::new(), None, &mut shown).expect_err("the store refuses");
+    assert!(matches!(ended, SendError::Store(_)), "{ended}");
+    assert_eq!(shown.text, "true\ntrue\n");
 }
