@@ -158,6 +158,8 @@ fn a_block_of_an_earlier_program_runs_its_own_code_on_the_state_of_today() {
     }
 }
 
+// delivery: D10.15
+// faults: BlockGone
 #[test]
 fn a_block_that_the_definitions_of_today_have_no_place_for_is_a_fault() {
     let without_slot = "twin Tank = ( | level <- 5. | ) twin Watch = ( version 2. | more | )";
