@@ -76,11 +76,14 @@ fn write_entry(out: &mut impl Write, path: &str, entry: &HistoryEntry) -> io::Re
     if let Some(fault) = &entry.fault {
         writeln!(out, "        failed: {}: {}", fault.kind, fault.text)?;
     }
+    for note in &entry.notes {
+        writeln!(out, "        {note}")?;
+    }
     Ok(())
 }
 
 /// As it is written in source: `at: 3 put: 'x'`; what the system sends itself, `<ensure:>`, likewise.
-fn message(selector: &str, arguments: &[Datum]) -> String {
+pub fn message(selector: &str, arguments: &[Datum]) -> String {
     let selector = selector.strip_prefix('<').and_then(|inside| inside.strip_suffix('>')).unwrap_or(selector);
     let mut keywords = selector.split_inclusive(':');
     let mut words: Vec<String> = Vec::new();
@@ -122,6 +125,7 @@ fn row(entry: &HistoryEntry) -> Datum {
         ("events", Datum::Array(entry.events.iter().map(sent).collect())),
         ("far_sends", Datum::Array(entry.far_sends.iter().map(sent).collect())),
         ("fault", fault.unwrap_or(Datum::Nil)),
+        ("notes", Datum::Array(entry.notes.iter().map(|note| Datum::from(*note)).collect())),
     ])
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod completions;
 mod console;
+mod deadletters;
 mod disasm;
 mod exit;
 mod feed;
@@ -45,6 +46,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(name = "twintalk", version, disable_version_flag = true, disable_help_subcommand = true)]
 #[command(max_term_width = 100, after_help = exit::HELP)]
+// A line shorter than usual, so that it fits a screen.
+#[command(help_template = "{about}\n{usage-heading} {usage}\n\n{all-args}{after-help}")]
 struct CommandLine {
     #[command(subcommand)]
     verb: verb::Verb,

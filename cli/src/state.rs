@@ -46,12 +46,14 @@ impl State {
                 ("rev", number(state.turn)),
                 ("time", Datum::String(time::moment_text(state.time_ns))),
                 ("position", Datum::String(state.position.to_string())),
+                ("quarantined", Datum::Bool(state.quarantined)),
                 ("slots", Datum::Dictionary(slots)),
             ]);
             writeln!(out, "{}", json::text(&row))?;
         } else {
             let when = time::moment_text(state.time_ns);
-            writeln!(out, "{} {}, turn {}, {when}", state.prototype, state.path, state.turn)?;
+            let quarantined = if state.quarantined { ", in quarantine" } else { "" };
+            writeln!(out, "{} {}, turn {}, {when}{quarantined}", state.prototype, state.path, state.turn)?;
             let width = state.slots.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
             for (name, value) in &state.slots {
                 writeln!(out, "  {name:width$}  {value}")?;

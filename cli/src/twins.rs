@@ -26,10 +26,15 @@ impl Twins {
         let mut out = BufWriter::new(io::stdout());
         for twin in twins {
             if self.look.json {
-                let row = [("path", Datum::from(&*twin.path)), ("prototype", Datum::from(&*twin.prototype))];
+                let row = [
+                    ("path", Datum::from(&*twin.path)),
+                    ("prototype", Datum::from(&*twin.prototype)),
+                    ("quarantined", Datum::Bool(twin.quarantined)),
+                ];
                 writeln!(out, "{}", json::text(&Datum::row(row)))?;
             } else {
-                writeln!(out, "{:width$}  {}", twin.path, twin.prototype)?;
+                let quarantined = if twin.quarantined { "  in quarantine" } else { "" };
+                writeln!(out, "{:width$}  {}{quarantined}", twin.path, twin.prototype)?;
             }
         }
         out.flush()?;

@@ -3,7 +3,10 @@
 use clap::Subcommand;
 
 use crate::exit::Outcome;
-use crate::{check, compile, completions, disasm, feed, fmt, history, repl, run, send, state, twins, verify, version};
+use crate::{
+    check, compile, completions, deadletters, disasm, feed, fmt, history, repl, run, send, state, twins, verify,
+    version,
+};
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
 #[derive(Subcommand)]
@@ -17,6 +20,7 @@ pub enum Verb {
     Twins(twins::Twins),
     State(state::State),
     History(history::History),
+    Deadletters(deadletters::Deadletters),
     Verify(verify::Verify),
     Disasm(disasm::Disasm),
     Fmt(fmt::Fmt),
@@ -37,6 +41,7 @@ impl Verb {
             Verb::Twins(verb) => verb.run(),
             Verb::State(verb) => verb.run(),
             Verb::History(verb) => verb.run(),
+            Verb::Deadletters(verb) => verb.run(),
             Verb::Verify(verb) => verb.run(),
             Verb::Disasm(verb) => verb.run(),
             Verb::Fmt(verb) => verb.run(),

@@ -48,7 +48,7 @@ const TWINS: &str = "
 /// Handles one message, or a timer that is due.
 fn step(core: &mut Core, vm: &mut twintalk_vm::Vm) -> bool {
     let now_ns = core.clock.now_ns();
-    let Some(message) = core.queue.pop_front().or_else(|| core.due_timer(now_ns)) else { return false };
+    let Some(message) = core.queue.pop_front().or_else(|| core.due_message(now_ns)) else { return false };
     core.handle(vm, message).expect("the store takes it");
     true
 }

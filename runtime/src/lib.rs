@@ -10,6 +10,7 @@ mod commit;
 #[cfg(test)]
 mod crash;
 pub mod datum;
+mod deadletters;
 mod difference;
 pub mod json;
 pub mod kernel;
@@ -23,6 +24,8 @@ mod program;
 mod replay;
 mod resident;
 mod slab;
+mod supervise;
+mod supervision;
 mod system;
 pub mod time;
 mod timers;
@@ -31,6 +34,7 @@ mod values;
 
 pub use clock::{ClockKind, VIRTUAL_START_NS};
 pub use datum::Datum;
+pub use deadletters::{DeadLetter, LetterId, QuarantinedTwin};
 pub use difference::{Change, Difference, Part};
 pub use message::FaultReport;
 pub use partition::Discipline;

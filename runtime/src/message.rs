@@ -19,6 +19,19 @@ pub(crate) const PROGRAM: &str = "<program>";
 /// The selector under which the reply to a far send is recorded; its arguments are those of [`reply_arguments`].
 pub(crate) const REPLY: &str = "<reply:>";
 
+/// The selector of the message that tells a twin of a failure below it; its arguments are those of
+/// [`failed_arguments`](twintalk_vm::codec::failed_arguments).
+pub(crate) const FAILED: &str = "<failed:>";
+/// The selector of the record that puts a twin in quarantine.
+pub(crate) const QUARANTINE: &str = "<quarantine>";
+/// The selector of the record that a dead letter was dropped.
+pub(crate) const DROP: &str = "<drop>";
+
+/// Whether a selector is of the runtime's own messages, which no program can send.
+pub(crate) fn is_own(selector: &str) -> bool {
+    selector.starts_with('<') && selector.contains(char::is_alphabetic)
+}
+
 /// A message that waits for its turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
@@ -32,6 +45,12 @@ pub(crate) struct Message {
     pub sent_ns: i64,
     /// The number of its row in the waiting list, if it was put aside.
     pub waiting: Option<u64>,
+    /// How many turns of it have failed.
+    pub attempts: u32,
+    /// When it is tried again, in nanoseconds since 1970.
+    pub due_ns: Option<i64>,
+    /// It waited for its twin to be released, and later ones of its sender may have passed it.
+    pub passed: bool,
     /// What the device says about when it was.
     pub device_time_ns: Option<i64>,
     /// Who waits for the reply.
@@ -53,6 +72,9 @@ impl Message {
             order: 0,
             sent_ns: i64::MIN,
             waiting: None,
+            attempts: 0,
+            due_ns: None,
+            passed: false,
             device_time_ns: None,
             ticket: None,
             kind: None,
@@ -96,7 +118,7 @@ impl Message {
     pub fn source(&self) -> Option<(Origin, u32)> {
         match &self.from {
             From::Twin { origin, nth, .. } | From::Reply { origin, nth, .. } => Some((*origin, *nth)),
-            From::Program | From::Outside { .. } | From::Timer { .. } | From::System => None,
+            From::Program | From::Outside { .. } | From::Timer { .. } | From::Supervisor { .. } | From::System => None,
         }
     }
 }
@@ -128,6 +150,10 @@ pub(crate) enum From {
         name: String,
         due_ns: i64,
     },
+    /// Supervision, because of what is in another record of the same log: a failure, or a dead letter.
+    Supervisor {
+        origin: Origin,
+    },
     System,
 }
 
@@ -156,6 +182,7 @@ pub(crate) fn action<'a>(selector: &'a str, arguments: &'a [u8]) -> Action<'a> {
         THEN => read_number_argument(arguments).map(|promise| Action::Then { promise }),
         TIMER => read_timer_arguments(arguments).map(|(name, due_ns, program)| Action::Timer { name, due_ns, program }),
         REARM => read_symbol_argument(arguments).map(|name| Action::Rearm { name }),
+        FAILED => Some(Action::Failed { arguments }),
         REPLY => {
             let mut rest = arguments;
             let promise = get_number(&mut rest);
@@ -178,6 +205,7 @@ pub(crate) fn cause(from: &From) -> Cause<'_> {
             Cause { origin: Some(*origin), ..Cause::of(Sender::Reply(path), *number) }
         }
         From::Timer { name, .. } => Cause::of(Sender::Timer(name), 0),
+        From::Supervisor { origin } => Cause { origin: Some(*origin), ..Cause::of(Sender::System, 0) },
         From::System => Cause::of(Sender::System, 0),
     }
 }
@@ -190,7 +218,7 @@ pub(crate) fn report(message: &Message, fault: &Fault) -> FaultReport {
         From::Twin { path, .. } => (path.clone(), None),
         From::Reply { path, .. } => (format!("<reply of {path}>"), None),
         From::Timer { name, .. } => (format!("<timer {name}>"), None),
-        From::System => ("<system>".to_owned(), None),
+        From::Supervisor { .. } | From::System => ("<system>".to_owned(), None),
     };
     FaultReport { path: message.path.clone(), selector: message.selector.clone(), sender, number, fault: fault.clone() }
 }
@@ -234,6 +262,9 @@ fn reply_arguments(number: u64, reply: Result<&[u8], &Fault>) -> Vec<u8> {
 
 // ---- at rest ----
 
+/// Where a message of no other log comes from, for its row.
+const NOWHERE: Origin = Origin { partition: Partition::SHARED, position: Position::START };
+
 /// A message as its row in a waiting list holds it.
 pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
     let mut row = Vec::new();
@@ -245,54 +276,86 @@ pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
     put(message.selector.as_bytes());
     put(&message.arguments);
     put(message.kind.as_deref().unwrap_or_default().as_bytes());
-    let nowhere = Origin { partition: Partition(0), position: Position::START };
-    let (kind, path, number, origin, nth) = match &message.from {
-        From::Outside { name, number } => (3, name, *number, &nowhere, 0),
-        From::Twin { path, number, wanted, origin, nth } => (u8::from(*wanted), path, *number, origin, *nth),
-        From::Reply { path, number, origin, nth } => (2, path, *number, origin, *nth),
-        From::Program | From::Timer { .. } | From::System => {
-            unreachable!("only what comes with a number waits in a table")
-        }
+    let (sort, sender, number, origin, nth) = match &message.from {
+        From::Twin { path, number, wanted, origin, nth } => (u8::from(*wanted), &**path, *number, *origin, *nth),
+        From::Reply { path, number, origin, nth } => (2, &**path, *number, *origin, *nth),
+        From::Outside { name, number } => (3, &**name, *number, NOWHERE, 0),
+        From::Timer { name, due_ns } => (4, &**name, *due_ns as u64, NOWHERE, 0),
+        From::Supervisor { origin } => (5, "", 0, *origin, 0),
+        From::System => (6, "", 0, NOWHERE, 0),
+        From::Program => (7, "", 0, NOWHERE, 0),
     };
-    put(path.as_bytes());
-    row.push(kind);
+    put(sender.as_bytes());
+    row.push(sort);
     put_number(&mut row, number);
     put_number(&mut row, u64::from(origin.partition.0));
     row.extend_from_slice(&origin.position.to_bytes());
     put_number(&mut row, u64::from(nth));
     row.extend_from_slice(&message.sent_ns.to_le_bytes());
-    if let Some(device_time_ns) = message.device_time_ns {
-        row.extend_from_slice(&device_time_ns.to_le_bytes());
-    }
+    put_number(&mut row, u64::from(message.attempts));
+    row.push(u8::from(message.passed));
+    row.extend(message.device_time_ns.map(i64::to_le_bytes).map_or(vec![0], |time| [&[1], &time[..]].concat()));
+    row.extend(message.due_ns.map(i64::to_le_bytes).map_or(vec![0], |due| [&[1], &due[..]].concat()));
     row
 }
 
 /// The message that [`message_to_row`] wrote.
 pub(crate) fn message_from_row(mut row: &[u8]) -> Option<Message> {
-    let row = &mut row;
+    let message = take_message(&mut row)?;
+    row.is_empty().then_some(message)
+}
+
+/// The message that bytes start with, as [`message_to_row`] wrote it.
+pub(crate) fn take_message(row: &mut &[u8]) -> Option<Message> {
     let path = text(row)?;
     let selector = text(row)?;
     let arguments = sized(row)?.to_vec();
     let kind = Some(text(row)?).filter(|kind| !kind.is_empty());
     let sender = text(row)?;
-    let (&sort, rest) = row.split_first()?;
-    *row = rest;
+    let sort = byte(row)?;
     let number = get_number(row)?;
     let partition = Partition(get_number(row)?.try_into().ok()?);
     let (position, rest) = row.split_first_chunk()?;
     *row = rest;
     let origin = Origin { partition, position: Position::from_bytes(*position) };
     let nth = get_number(row)?.try_into().ok()?;
-    let (sent_ns, rest) = row.split_first_chunk()?;
-    let sent_ns = i64::from_le_bytes(*sent_ns);
-    let device_time_ns = if rest.is_empty() { None } else { Some(i64::from_le_bytes(rest.try_into().ok()?)) };
+    let sent_ns = time(row)?;
+    let attempts = get_number(row)?.try_into().ok()?;
+    let passed = byte(row)? != 0;
+    let device_time_ns = maybe_time(row)?;
+    let due_ns = maybe_time(row)?;
     let from = match sort {
         0 | 1 => From::Twin { path: sender, number, wanted: sort == 1, origin, nth },
         2 => From::Reply { path: sender, number, origin, nth },
         3 => From::Outside { name: sender, number },
+        4 => From::Timer { name: sender, due_ns: number as i64 },
+        5 => From::Supervisor { origin },
+        6 => From::System,
+        7 => From::Program,
         _ => return None,
     };
-    Some(Message { sent_ns, device_time_ns, kind, ..Message::new(&path, &selector, arguments, from) })
+    let message = Message::new(&path, &selector, arguments, from);
+    Some(Message { sent_ns, attempts, passed, device_time_ns, due_ns, kind, ..message })
+}
+
+fn byte(bytes: &mut &[u8]) -> Option<u8> {
+    let (&first, rest) = bytes.split_first()?;
+    *bytes = rest;
+    Some(first)
+}
+
+fn time(bytes: &mut &[u8]) -> Option<i64> {
+    let (time, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(i64::from_le_bytes(*time))
+}
+
+fn maybe_time(bytes: &mut &[u8]) -> Option<Option<i64>> {
+    match byte(bytes)? {
+        0 => Some(None),
+        1 => time(bytes).map(Some),
+        _ => None,
+    }
 }
 
 fn sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
@@ -302,7 +365,7 @@ fn sized<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-fn text(bytes: &mut &[u8]) -> Option<String> {
+pub(crate) fn text(bytes: &mut &[u8]) -> Option<String> {
     String::from_utf8(sized(bytes)?.to_vec()).ok()
 }
 
@@ -317,10 +380,21 @@ mod tests {
             From::Twin { path: "a/b".to_owned(), number: 1 << 40, wanted: true, origin, nth: 2 },
             From::Twin { path: "a".to_owned(), number: 0, wanted: false, origin, nth: 0 },
             From::Reply { path: "c".to_owned(), number: 7, origin, nth: 300 },
-            From::Outside { name: "rows.csv".to_owned(), number: 9 },
+            From::Outside { name: "readings.csv".to_owned(), number: 500 },
+            From::Timer { name: "tick".to_owned(), due_ns: -7 },
+            From::Supervisor { origin },
+            From::System,
+            From::Program,
         ]
         .map(|from| Message { sent_ns: -5, ..Message::new("tank-1/pump", "fill:with:", vec![1, 2, 3], from) });
-        for message in messages {
+        let tried = messages.clone().map(|message| Message {
+            attempts: 3,
+            passed: true,
+            device_time_ns: Some(-9),
+            due_ns: Some(1 << 60),
+            ..message
+        });
+        for message in messages.into_iter().chain(tried) {
             let row = message_to_row(&message);
             assert_eq!(format!("{:?}", message_from_row(&row)), format!("{:?}", Some(&message)));
             for length in 0..row.len() {

@@ -14,6 +14,7 @@ use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm
 
 use crate::place::Placing;
 use crate::resident::{Residents, read_row};
+use crate::supervision::Supervisor;
 use crate::system::earlier_program;
 
 /// What a far query costs of the fuel for far queries, beside the sends in it.
@@ -125,6 +126,7 @@ pub(crate) struct Near<'a> {
     pub partition: Partition,
     pub placing: Placing,
     pub moved: &'a BTreeSet<String>,
+    pub supervisor: &'a Supervisor,
     pub limits: Limits,
     pub now_ns: i64,
     pub inquiry: &'a mut Inquiry,
@@ -161,6 +163,10 @@ impl World for Near<'_> {
             return Answer::NotYet;
         }
         Answer::Here(self.residents.get(path).filter(|view| view.exists).map(|view| view.image))
+    }
+
+    fn is_quarantined(&mut self, path: &str) -> bool {
+        self.supervisor.is_quarantined(path)
     }
 
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {

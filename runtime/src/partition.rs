@@ -21,15 +21,16 @@ use rustc_hash::FxHashMap;
 use twintalk_store::record::ProgramHash;
 use twintalk_store::{BlockBuilder, Key, KeyRange, Partition, Position, Rows, Store, StoreError, Table};
 use twintalk_vm::codec::timer_arguments;
-use twintalk_vm::turn::{Action, Outcome, TurnInput, first_segment};
+use twintalk_vm::turn::{Action, Outcome, RELEASE, TurnInput, first_segment};
 use twintalk_vm::{Answer, FarAnswer, Fault, Limits, Vm, World};
 
 use crate::clock::{self, Clock};
-use crate::message::{FaultReport, From, Message, TIMER, message_from_row, message_to_row};
+use crate::message::{DROP, FaultReport, From, Message, TIMER, message_from_row, message_to_row};
 use crate::near::{Inquiry, Known, Near, Need, another_kind, load};
 use crate::place::Placing;
 use crate::post::{Parcel, Post, Question};
 use crate::resident::{Residents, View};
+use crate::supervision::Supervisor;
 use crate::system::earlier_program;
 use crate::timers::{TimerId, Timers};
 use crate::turn::Attempt;
@@ -133,6 +134,7 @@ pub(crate) struct Core {
     /// By partition.
     pub(crate) sources: Vec<Source>,
     pub(crate) closed: FxHashMap<String, Closed>,
+    pub(crate) supervisor: Supervisor,
     awaited: BTreeMap<u64, Awaited>,
     next_question: u64,
     next_waiting: u64,
@@ -186,6 +188,7 @@ impl Core {
             taken_changed: BTreeSet::new(),
             sources: vec![source; usize::from(partitions)],
             closed: FxHashMap::default(),
+            supervisor: Supervisor::default(),
             awaited: BTreeMap::new(),
             next_question: 1,
             next_waiting: 1,
@@ -265,13 +268,31 @@ impl Core {
         Ok(some)
     }
 
-    /// The message of the first timer whose time has come. Its row goes with the record of its turn.
-    pub fn due_timer(&mut self, now_ns: i64) -> Option<Message> {
-        let (due_ns, id) = self.timers.first()?;
-        let id = id.clone();
+    /// Whether some message is tried again later.
+    pub fn has_retries(&self) -> bool {
+        self.supervisor.has_retries()
+    }
+
+    /// When the first timer is due, or the first message to be tried again; and whose that is: the twin, and the
+    /// timer's name.
+    pub fn first_due(&self) -> Option<(i64, &str, &str)> {
+        let timer = self.timers.first().map(|(due_ns, id)| (due_ns, &*id.path, &*id.name));
+        let retry = self.supervisor.first_retry().map(|(due_ns, message)| (due_ns, &*message.path, ""));
+        timer.into_iter().chain(retry).min()
+    }
+
+    /// The message of the first timer whose time has come, or the first to be tried again. Its row goes with the record
+    /// of its turn.
+    pub fn due_message(&mut self, now_ns: i64) -> Option<Message> {
+        let (due_ns, _, name) = self.first_due()?;
         if due_ns > now_ns {
             return None;
         }
+        if name.is_empty() {
+            return self.supervisor.take_retry();
+        }
+        let (_, id) = self.timers.first()?;
+        let id = id.clone();
         self.timers.cancel(&id);
         let from = From::Timer { name: id.name.to_string(), due_ns };
         Some(Message::new(&id.path, TIMER, timer_arguments(&id.name, due_ns, None), from))
@@ -329,12 +350,13 @@ impl Core {
         self.find_program_of_timer(vm, &mut message)?;
         match &message.from {
             // Its twin was removed while it came due, or before its reply came; what lives there now waits for others.
-            From::Timer { name, due_ns } if !self.exists(&message.path)? => {
-                self.rows.delete(Table::Timers, Key::new().timer(self.partition, *due_ns, &message.path, name));
+            From::Timer { .. } if !self.exists(&message.path)? => {
+                self.take_from_source(&message);
                 return Ok(());
             }
             From::Reply { number, .. } if !self.waits_for(vm, &message.path, *number)? => {
                 self.take_from_source(&message);
+                self.unblock(&message);
                 return Ok(());
             }
             From::Outside { name, number }
@@ -351,6 +373,7 @@ impl Core {
             | From::Twin { .. }
             | From::Reply { .. }
             | From::Timer { .. }
+            | From::Supervisor { .. }
             | From::System => {}
         }
         let asks_only = !message.far && matches!(message.from, From::Program | From::Outside { number: 0, .. });
@@ -366,9 +389,13 @@ impl Core {
             let attempt = Attempt::of_query(message, self.clock.now_ns(), self.limits.fuel);
             return self.answer_outside(vm, attempt);
         }
+        let Some(message) = self.hold_back(message) else { return Ok(()) };
         if self.closed.contains_key(first_segment(&message.path)) {
             self.put_aside(message);
             return Ok(());
+        }
+        if matches!(&*message.selector, RELEASE | DROP) {
+            return self.note(vm, message);
         }
         if let Some(kind) = &message.kind
             && let Some(fault) = self.of_another_kind(vm, &message.path, kind)?
@@ -382,15 +409,45 @@ impl Core {
 
     /// Notes that a message is in a record, or in the waiting list.
     pub(crate) fn take_from_source(&mut self, message: &Message) {
+        let mut key = Key::new();
         if let Some(number) = message.waiting {
             let composite = first_segment(&message.path);
-            self.rows.delete(Table::Waiting, Key::new().waiting(self.partition, composite, number));
-        } else if let Some((origin, nth)) = message.source() {
-            let source = &mut self.sources[usize::from(origin.partition.0)];
-            source.taken = (origin.position, nth + 1);
-            source.changed = true;
-            source.outstanding -= 1;
+            self.rows.delete(Table::Waiting, key.waiting(self.partition, composite, number));
+            return;
         }
+        match &message.from {
+            From::Twin { origin, nth, .. } | From::Reply { origin, nth, .. } => {
+                let source = &mut self.sources[usize::from(origin.partition.0)];
+                source.taken = (origin.position, nth + 1);
+                source.changed = true;
+                source.outstanding -= 1;
+            }
+            From::Outside { name, number } if *number > 0 => {
+                self.taken.insert(name.clone(), *number);
+                self.taken_changed.insert(name.clone());
+            }
+            From::Timer { name, due_ns } => {
+                self.rows.delete(Table::Timers, key.timer(self.partition, *due_ns, &message.path, name));
+            }
+            From::Supervisor { origin } => {
+                self.rows.delete(Table::DeadLetters, key.dead_letter(self.partition, origin.position));
+            }
+            From::Program | From::Outside { .. } | From::System => {}
+        }
+    }
+
+    /// Gives a message that waits its row in the waiting list, which says how it stands now.
+    pub(crate) fn keep(&mut self, message: Message) -> Message {
+        let number = message.waiting.unwrap_or_else(|| {
+            self.take_from_source(&message);
+            self.next_waiting += 1;
+            self.next_waiting - 1
+        });
+        let composite = first_segment(&message.path);
+        let mut key = Key::new();
+        let key = key.waiting(self.partition, composite, number);
+        self.rows.put(Table::Waiting, key, self.last_record, &message_to_row(&message));
+        Message { waiting: Some(number), ..message }
     }
 
     /// A message for a closed composite waits until that is open again.
@@ -408,18 +465,7 @@ impl Core {
         if message.waiting.is_some() || message.source().is_none() && !is_numbered {
             return;
         }
-        self.take_from_source(message);
-        if let From::Outside { name, number } = &message.from {
-            self.taken.insert(name.clone(), *number);
-            self.taken_changed.insert(name.clone());
-        }
-        let number = self.next_waiting;
-        self.next_waiting += 1;
-        let row = message_to_row(message);
-        let mut key = Key::new();
-        let key = key.waiting(self.partition, first_segment(&message.path), number);
-        self.rows.put(Table::Waiting, key, self.last_record, &row);
-        message.waiting = Some(number);
+        *message = self.keep(message.clone());
     }
 
     /// Queues what waited when the process before ended.
@@ -439,7 +485,12 @@ impl Core {
         waiting.sort_by_key(|(number, _)| *number);
         for (number, message) in waiting {
             self.next_waiting = number + 1;
-            self.queue.push_back(Message { waiting: Some(number), order: self.post.next_order(), ..message });
+            let message = Message { waiting: Some(number), order: self.post.next_order(), ..message };
+            if message.due_ns.is_some() {
+                self.await_retry(message);
+            } else {
+                self.queue.push_back(message);
+            }
         }
         Ok(())
     }
@@ -607,6 +658,7 @@ impl Core {
             partition: self.partition,
             placing: self.placing,
             moved: &self.moved,
+            supervisor: &self.supervisor,
             limits: self.limits,
             now_ns,
             inquiry,

@@ -163,15 +163,26 @@ impl Partitions {
         self.cores.iter_mut().for_each(|core| core.clock.drive_to(time_ns));
     }
 
-    /// When the first timer is due.
-    pub fn first_timer(&self) -> Option<i64> {
-        self.cores.iter().filter_map(|core| core.timers.first()).map(|(due_ns, _)| due_ns).min()
+    /// Lets time pass until `time_ns`: a driven clock jumps, the wall is waited for.
+    pub fn pass_time(&mut self, time_ns: i64) {
+        match self.clock_kind() {
+            ClockKind::Driven => self.drive_to(time_ns),
+            ClockKind::Wall => {
+                let wait_ns = time_ns.saturating_sub(self.now_ns());
+                std::thread::sleep(std::time::Duration::from_nanos(u64::try_from(wait_ns).unwrap_or(0)));
+            }
+        }
+    }
+
+    /// When the first timer is due, or the first message to be tried again.
+    pub fn first_due(&self) -> Option<i64> {
+        self.cores.iter().filter_map(Core::first_due).map(|(due_ns, _, _)| due_ns).min()
     }
 
     /// Lets time pass up to `end_ns`: timers due by then run, each at its own time.
     pub fn advance_to(&mut self, vm: &mut Vm, end_ns: i64) -> Result<(), StoreError> {
         self.pump(vm, None)?;
-        while let Some(due_ns) = self.first_timer().filter(|due_ns| *due_ns <= end_ns) {
+        while let Some(due_ns) = self.first_due().filter(|due_ns| *due_ns <= end_ns) {
             self.drive_to(due_ns);
             self.pump(vm, None)?;
         }
@@ -216,7 +227,7 @@ impl Partitions {
     /// The store refuses; memory is then ahead of it, and the store is to be opened anew.
     pub fn pump(&mut self, vm: &mut Vm, until: Option<u64>) -> Result<(), StoreError> {
         // Only what is due now: a timer that is due again as soon as it was handled would keep this going for ever.
-        let now_ns = self.now_ns();
+        let mut now_ns = self.now_ns();
         loop {
             if until.is_some_and(|ticket| self.has_reply(ticket)) {
                 return Ok(());
@@ -230,8 +241,15 @@ impl Partitions {
             if until.is_some_and(|ticket| self.has_reply(ticket)) {
                 return Ok(());
             }
-            // All that can be done is done. What still waits, waits for an answer that was lost.
-            let Some(deadline) = self.cores.iter().filter_map(Core::first_deadline).min() else { return Ok(()) };
+            // All that can be done is done. What still waits, waits for an answer that was lost, or to be tried again.
+            let Some(deadline) = self.cores.iter().filter_map(Core::first_deadline).min() else {
+                if until.is_none() || !self.cores.iter().any(Core::has_retries) {
+                    return Ok(());
+                }
+                self.pass_time(self.first_due().unwrap_or(now_ns));
+                now_ns = self.now_ns();
+                continue;
+            };
             std::thread::sleep(clock::until(deadline));
             for core in &mut self.cores {
                 core.expire(vm)?;
@@ -366,11 +384,11 @@ impl Worker<'_> {
                 continue;
             }
             let now_ns = self.now_ns;
-            let timers = self.cores.iter().enumerate().filter_map(|(nth, core)| Some((core.timers.first()?, nth)));
-            let due = timers.filter(|((due_ns, _), _)| *due_ns <= now_ns).min().map(|(_, nth)| nth);
+            let first = self.cores.iter().enumerate().filter_map(|(nth, core)| Some((core.first_due()?, nth)));
+            let due = first.filter(|((due_ns, ..), _)| *due_ns <= now_ns).min().map(|(_, nth)| nth);
             let Some(nth) = due else { return Ok(()) };
             let core = &mut self.cores[nth];
-            if let Some(message) = core.due_timer(now_ns) {
+            if let Some(message) = core.due_message(now_ns) {
                 core.handle_next(vm, message)?;
             }
         }

@@ -4,15 +4,15 @@
 //! with the program that its record names and with the answers and the seed that it keeps, and
 //! compares what comes out with what the record says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use twintalk_store::record::{self, ProgramHash, Record};
 use twintalk_store::{BlockBytes, Key, KeyRange, Partition, Place, Position, Store, StoreError, Table};
-use twintalk_vm::turn::{Action, Effects, Outcome, TurnEnd, TurnInput, TwinChange};
+use twintalk_vm::turn::{Action, Effects, Outcome, RELEASE, TurnEnd, TurnInput, TwinChange};
 use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::datum::Datum;
-use crate::message::{Message, PROGRAM, SYSTEM_PATH, action, decode_answer};
+use crate::message::{DROP, Message, PROGRAM, QUARANTINE, SYSTEM_PATH, action, decode_answer};
 use crate::near::{another_kind, load};
 use crate::partition::Core;
 use crate::resident::read_row;
@@ -45,6 +45,8 @@ pub struct TwinState {
     pub turn: u64,
     /// And its time, in nanoseconds since 1970 UTC.
     pub time_ns: i64,
+    /// Whether it takes nothing but queries until it is released. Of the past nothing is said.
+    pub quarantined: bool,
     /// What its slots held, in their order.
     pub slots: Vec<(String, Datum)>,
 }
@@ -56,6 +58,8 @@ pub struct TwinSummary {
     pub path: String,
     /// Its definition.
     pub prototype: String,
+    /// Whether it takes nothing but queries until it is released.
+    pub quarantined: bool,
 }
 
 /// A record as a user sees it.
@@ -81,6 +85,8 @@ pub struct HistoryEntry {
     pub arguments: Vec<Datum>,
     /// Why it failed, if it did.
     pub fault: Option<Fault>,
+    /// What supervision has to do with it: that an attempt before failed, that the message is a dead letter.
+    pub notes: Vec<&'static str>,
     /// What became of the twin that was asked about: made, changed, removed; none if it was only met.
     pub change: Option<&'static str>,
     /// What the turn printed.
@@ -143,6 +149,7 @@ pub(crate) fn recover(cores: &mut [Core], vm: &mut Vm) -> Result<(), StoreError>
     for core in cores.iter_mut() {
         recover_twins(core, vm)?;
         core.load_sources()?;
+        core.load_supervision()?;
         core.load_waiting()?;
     }
     for from in 0..cores.len() {
@@ -404,6 +411,7 @@ impl System {
     /// # Errors
     /// The store refuses.
     pub fn twins(&mut self, prefix: &str) -> Result<Vec<TwinSummary>, StoreError> {
+        let quarantined: BTreeSet<String> = self.quarantined(prefix).into_iter().map(|twin| twin.path).collect();
         let (partitions, vm) = self.parts();
         let mut twins = BTreeMap::new();
         for core in partitions.iter() {
@@ -423,7 +431,8 @@ impl System {
         let named = twins.into_iter().filter_map(|(path, image)| {
             let shape = twintalk_vm::codec::shape_of_image(&image?)?;
             let prototype = vm.shapes().get(shape)?.prototype.clone();
-            Some(TwinSummary { path, prototype })
+            let quarantined = quarantined.contains(&path);
+            Some(TwinSummary { path, prototype, quarantined })
         });
         Ok(named.collect())
     }
@@ -447,6 +456,7 @@ impl System {
             position: folded.position,
             turn: folded.turn,
             time_ns: folded.time_ns,
+            quarantined: moment == Moment::Now && core.supervisor.is_quarantined(path),
             slots,
         }))
     }
@@ -559,6 +569,7 @@ fn verify_partition(
         time_ns: i64::MIN,
         lives: HashMap::new(),
         taken: HashMap::new(),
+        quarantined: BTreeSet::new(),
         seen: HashMap::new(),
         programs: HashMap::new(),
         limits: core.limits,
@@ -634,6 +645,7 @@ fn entry(
             _ => data(record.input.arguments)?,
         },
         fault: None,
+        notes: notes(record.envelope.flags),
         change: match twin.kind {
             record::TwinChange::Created => Some("made"),
             record::TwinChange::Changed => Some("changed"),
@@ -659,6 +671,21 @@ fn entry(
     Ok(entry)
 }
 
+/// What flags say of supervision, in words.
+fn notes(flags: record::Flags) -> Vec<&'static str> {
+    [
+        (record::Flags::RETRIED, "an attempt before had failed"),
+        (record::Flags::PASSED, "it had waited for the release of its twin"),
+        (record::Flags::RETRIES, "it is tried again"),
+        (record::Flags::DEAD, "it is a dead letter"),
+        (record::Flags::ESCALATES, "the twin above is told"),
+    ]
+    .into_iter()
+    .filter(|(flag, _)| flags.contains(*flag))
+    .map(|(_, note)| note)
+    .collect()
+}
+
 fn fault_of(failure: &record::Failure<'_>) -> Fault {
     Fault { kind: failure.kind.to_owned(), text: failure.text.to_owned(), trace: Fault::trace_from_text(failure.trace) }
 }
@@ -675,6 +702,8 @@ struct Verifier<'a> {
     last: HashMap<String, Position>,
     /// For each pair of a sending and a receiving composite the number and the origin of the last message taken.
     taken: HashMap<(String, String), (u64, record::Origin)>,
+    /// Twins in quarantine.
+    quarantined: BTreeSet<String>,
     /// The last turn of another composite that each composite has seen, by its answers and messages.
     seen: HashMap<(String, String), u64>,
     time_ns: i64,
@@ -716,6 +745,9 @@ impl Verifier<'_> {
         if record.input.selector == PROGRAM && composite == SYSTEM_PATH {
             return Ok(());
         }
+        if matches!(record.input.selector, QUARANTINE | RELEASE | DROP) {
+            return self.note(record);
+        }
         if record.envelope.program == present {
             return self.compare(vm, record);
         }
@@ -737,11 +769,14 @@ impl Verifier<'_> {
     /// has seen of it.
     fn check_delivery(&mut self, record: &Record<'_>) -> Result<(), String> {
         let to = record.composite();
-        if let (record::Sender::Twin(path), Some(origin)) = (record.cause.sender, record.cause.origin) {
+        // What was tried again, or waited for its twin to be released, may be behind what has passed it.
+        let flags = record.envelope.flags;
+        let late = flags.contains(record::Flags::RETRIED) || flags.contains(record::Flags::PASSED);
+        if !late && let (record::Sender::Twin(path), Some(origin)) = (record.cause.sender, record.cause.origin) {
             let from = record::composite_of(path);
             let now = (record.cause.number, origin);
             let last = self.taken.insert((from.to_owned(), to.to_owned()), now);
-            if last.is_some_and(|last| last.0 >= now.0) && !record.envelope.flags.contains(record::Flags::RETRIED) {
+            if last.is_some_and(|last| last.0 >= now.0) {
                 return Err(format!("message {} of {from} to {to} is taken again, or out of order", now.0));
             }
             // The number of a far send is that of its turn, and within it. A message may be from before what a query has
@@ -760,6 +795,29 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    /// A record that is about a twin and ran nothing.
+    fn note(&mut self, record: &Record<'_>) -> Result<(), String> {
+        let path = record.receiver().path;
+        match record.input.selector {
+            QUARANTINE => {
+                self.quarantined.insert(path.to_owned());
+            }
+            RELEASE => {
+                self.quarantined.remove(path);
+            }
+            _ => {}
+        }
+        let changes = record.twins.len() > 1 || record.receiver().kind != record::TwinChange::Touched;
+        let leaves = match &record.outcome {
+            record::Outcome::Committed(effects) => !effects.sends.is_empty() || !effects.timers.is_empty(),
+            record::Outcome::Failed(_) => true,
+        };
+        match changes || leaves {
+            true => Err(format!("`{}` to {path} has effects", record.input.selector)),
+            false => Ok(()),
+        }
+    }
+
     fn compare(&mut self, vm: &mut Vm, record: &Record<'_>) -> Result<(), String> {
         let answers: Option<Vec<FarAnswer>> = record.input.answers.iter().map(decode_answer).collect();
         let answers = answers.ok_or("an answer to a far query that cannot be read")?;
@@ -775,7 +833,8 @@ impl Verifier<'_> {
             answers: &answers,
             limits: self.limits,
         };
-        let end = vm.run_turn(&mut Recorded { states: &self.states, store: self.store }, &input);
+        let mut world = Recorded { states: &self.states, quarantined: &self.quarantined, store: self.store };
+        let end = vm.run_turn(&mut world, &input);
         let compared = differs(record, &end).filter(|_| !self.of_another_kind(vm, record)).or_else(|| {
             let fewer = end.answers.len() < answers.len() && !is_too_large(record);
             fewer.then(|| "asks less of others than it did".to_owned())
@@ -803,9 +862,11 @@ impl Verifier<'_> {
             match twin.kind {
                 record::TwinChange::Touched => {}
                 record::TwinChange::Removed => {
+                    self.quarantined.remove(twin.path);
                     self.states.remove(twin.path);
                 }
                 record::TwinChange::Created => {
+                    self.quarantined.remove(twin.path);
                     self.states.insert(twin.path.to_owned(), twin.bytes.to_vec());
                 }
                 record::TwinChange::Changed if twin.prototype.is_some() => {
@@ -907,12 +968,17 @@ fn differs_in_effects(record: &Record<'_>, wanted: &record::Effects<'_>, effects
 /// from the record.
 struct Recorded<'a> {
     states: &'a BTreeMap<String, Vec<u8>>,
+    quarantined: &'a BTreeSet<String>,
     store: &'a dyn Store,
 }
 
 impl World for Recorded<'_> {
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
         Answer::Here(self.states.get(path).map(Vec::as_slice))
+    }
+
+    fn is_quarantined(&mut self, path: &str) -> bool {
+        self.quarantined.contains(path)
     }
 
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {

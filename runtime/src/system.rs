@@ -313,6 +313,13 @@ impl System {
         if !options.read_only && (is_new || vm.shapes().len() != before) {
             partitions.first().install_program(&program, vm.shapes())?;
         }
+        if !options.read_only && is_new {
+            // What a twin could not do in the old program it may do in the new one.
+            for core in partitions.iter_mut() {
+                core.release_all(&mut vm)?;
+                core.commit()?;
+            }
+        }
         let shapes = || vm.copy_shapes();
         let linked = Linked { kernel: &kernel_image, program: &program.image, hash, shapes: &shapes };
         partitions.start_threads(threads, &linked).map_err(OpenError::Link)?;
@@ -416,15 +423,9 @@ impl System {
         let end_ns = self.partitions.now_ns().saturating_add(duration_ns);
         loop {
             self.settle(output)?;
-            let due_ns = self.partitions.first_timer().filter(|due_ns| *due_ns <= end_ns);
+            let due_ns = self.partitions.first_due().filter(|due_ns| *due_ns <= end_ns);
             let next_ns = due_ns.unwrap_or(end_ns);
-            match self.partitions.clock_kind() {
-                ClockKind::Driven => self.partitions.drive_to(next_ns),
-                ClockKind::Wall => {
-                    let wait_ns = next_ns.saturating_sub(self.partitions.now_ns());
-                    std::thread::sleep(std::time::Duration::from_nanos(u64::try_from(wait_ns).unwrap_or(0)));
-                }
-            }
+            self.partitions.pass_time(next_ns);
             if due_ns.is_none() {
                 return self.settle(output);
             }

@@ -10,11 +10,12 @@ use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange, first_
 use twintalk_vm::{FarAnswer, Fault, Shapes, Vm};
 
 use crate::message::{From, Message, PROGRAM, REARM, SYSTEM_PATH, action, cause, encode_answer, report};
-use crate::near::Inquiry;
+use crate::near::{Inquiry, load};
 use crate::partition::{Core, Discipline, Leaving, Reply};
 use crate::post::Parcel;
 use crate::program::{self, Program};
 use crate::resident::{Residents, View};
+use crate::supervision::Verdict;
 use crate::timers::TimerId;
 
 /// A turn, or a query from outside, that may have to run more than once.
@@ -51,6 +52,7 @@ impl Core {
         let composite = first_segment(&message.path);
         let turn = self.turn_of(composite)?.0 + 1;
         let mut now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
+        now_ns = now_ns.max(message.due_ns.unwrap_or(i64::MIN));
         if let From::Timer { due_ns, .. } = message.from {
             now_ns = now_ns.max(due_ns);
         }
@@ -89,19 +91,23 @@ impl Core {
         let asked = Asked { answers: &answers, used_random };
         // Others may have gone on while this one waited.
         let facts = Facts { turn, now_ns, log_ns: now_ns.max(self.last_time_ns), seed };
-        match self.push_record(vm.shapes(), &message, asked, &effects, &result, facts) {
-            Ok(position) => self.take_effects(vm, &message, effects, &result, facts, position)?,
+        let verdict = self.judge(vm, &message, &result, facts.log_ns);
+        match self.push_record(vm.shapes(), &message, asked, &effects, &result, facts, &verdict) {
+            Ok(position) => self.take_effects(vm, &message, effects, &result, facts, position, verdict)?,
             Err(error) => {
                 // What does not fit a record is undone like any other fault.
                 let fault = Fault { kind: "RecordTooLarge".to_owned(), text: error.to_string(), trace: Vec::new() };
                 let nothing = Effects::default();
                 let short = Message { arguments: vec![0], ..message.clone() };
                 let recorded = if message.arguments.len() > record::RECORD_BYTES_MAX / 2 { &short } else { &message };
+                let verdict =
+                    if result.is_err() { verdict } else { self.judge(vm, &message, &Err(fault.clone()), facts.log_ns) };
+                let result = Err(fault);
                 // Names are checked where they come in, so nothing is left that could not be written.
                 let position = self
-                    .push_record(vm.shapes(), recorded, Asked::default(), &nothing, &Err(fault.clone()), facts)
+                    .push_record(vm.shapes(), recorded, Asked::default(), &nothing, &result, facts, &verdict)
                     .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
-                self.take_effects(vm, &message, nothing, &Err(fault), facts, position)?;
+                self.take_effects(vm, &message, nothing, &result, facts, position, verdict)?;
             }
         }
         Ok(())
@@ -113,15 +119,31 @@ impl Core {
         let turn = self.turn_of(composite)?.0 + 1;
         let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
         let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
-        let (nothing, result) = (Effects::default(), Err(fault));
+        // It never reached the twin, whose policy has no say then.
+        let (nothing, result, verdict) = (Effects::default(), Err(fault), Verdict::of_unread(&message));
         // A message that has come this far fits a record, and a fault is far from filling one.
         let position = self
-            .push_record(vm.shapes(), &message, Asked::default(), &nothing, &result, facts)
+            .push_record(vm.shapes(), &message, Asked::default(), &nothing, &result, facts, &verdict)
             .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
-        self.take_effects(vm, &message, nothing, &result, facts, position)
+        self.take_effects(vm, &message, nothing, &result, facts, position, verdict)
+    }
+
+    /// Writes the record of a message that runs nothing; answers where it will stand.
+    pub(crate) fn push_note(&mut self, vm: &mut Vm, message: &Message) -> Result<Position, StoreError> {
+        let turn = self.turn_of(first_segment(&message.path))?.0 + 1;
+        load(&mut self.residents, &*self.store, self.partition, &message.path)?;
+        let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
+        let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
+        let (nothing, verdict, result) = (Effects::default(), Verdict::default(), Ok(vec![0]));
+        let position = self
+            .push_record(vm.shapes(), message, Asked::default(), &nothing, &result, facts, &verdict)
+            .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
+        self.take_effects(vm, message, nothing, &result, facts, position, verdict)?;
+        Ok(position)
     }
 
     /// Writes the record of a turn; answers where it will stand.
+    #[expect(clippy::too_many_arguments, reason = "a record has as many parts")]
     fn push_record(
         &mut self,
         shapes: &Shapes,
@@ -130,11 +152,12 @@ impl Core {
         effects: &Effects,
         result: &Reply,
         facts: Facts,
+        verdict: &Verdict,
     ) -> Result<Position, record::EncodeError> {
         let answers: Vec<Vec<u8>> = asked.answers.iter().map(|answer| encode_answer(answer.reply.as_deref())).collect();
         let twins = record_twins(&self.residents, shapes, message, effects);
         let trace: String;
-        let replies = matches!(message.from, From::Twin { wanted: true, .. });
+        let replies = matches!(message.from, From::Twin { wanted: true, .. }) && !verdict.tries_again();
         let outcome = match result {
             Ok(reply) => record::Outcome::Committed(record::Effects {
                 reply: replies.then_some(reply),
@@ -179,7 +202,7 @@ impl Core {
         let life = self.residents.get(composite).map_or(1, |view| view.life.max(1));
         let made_root =
             effects.twins.iter().any(|twin| twin.path == composite && matches!(twin.change, TwinChange::Image(_)));
-        let mut flags = Flags::default();
+        let mut flags = verdict.flags(message);
         if effects.twins.iter().any(|twin| matches!(twin.change, TwinChange::Carried(_))) {
             flags = flags.with(Flags::MIGRATED);
         }
@@ -216,6 +239,7 @@ impl Core {
     }
 
     /// Takes what a recorded turn left into memory.
+    #[expect(clippy::too_many_arguments, reason = "a turn leaves as much")]
     fn take_effects(
         &mut self,
         vm: &mut Vm,
@@ -224,6 +248,7 @@ impl Core {
         result: &Reply,
         facts: Facts,
         position: Position,
+        verdict: Verdict,
     ) -> Result<(), StoreError> {
         self.last_record = position;
         self.last_time_ns = facts.log_ns;
@@ -242,8 +267,8 @@ impl Core {
         } else {
             self.let_out(Leaving::Output(effects.output));
         }
-        if let From::Timer { name, due_ns } = &message.from {
-            self.rows.delete(Table::Timers, Key::new().timer(self.partition, *due_ns, &message.path, name));
+        if !verdict.tries_again() {
+            self.take_from_source(message);
         }
         for timer in &effects.timers {
             let id = TimerId { path: timer.path.as_str().into(), name: timer.name.as_str().into() };
@@ -260,26 +285,26 @@ impl Core {
             let message = Message::new(&send.path, &send.selector, send.arguments, from);
             self.dispatch(Message { sent_ns: facts.log_ns, kind: send.kind, ..message });
         }
-        self.take_from_source(message);
         match &message.from {
-            From::Outside { name, number } if *number > 0 && message.waiting.is_none() => {
-                self.taken.insert(name.clone(), *number);
-                self.taken_changed.insert(name.clone());
-            }
-            From::Twin { path, number, wanted: true, .. } => {
+            From::Twin { path, number, wanted: true, .. } if !verdict.tries_again() => {
                 let reply = result.as_deref();
                 let reply = Message::reply(path, &message.path, *number, reply, origin, leaves, facts.log_ns);
                 self.dispatch(reply);
             }
-            From::Timer { name, .. } if result.is_err() => self.rearm(vm, &message.path, name)?,
+            From::Timer { name, .. } if result.is_err() && !verdict.tries_again() => {
+                self.rearm(vm, &message.path, name)?
+            }
             From::Program
             | From::Outside { .. }
             | From::Twin { .. }
             | From::Reply { .. }
             | From::Timer { .. }
+            | From::Supervisor { .. }
             | From::System => {}
         }
-        if let Err(fault) = result {
+        if let Err(fault) = result
+            && !verdict.tries_again()
+        {
             match message.ticket {
                 None if matches!(message.from, From::Twin { wanted: true, .. }) => {}
                 None => self.let_out(Leaving::Fault(report(message, fault))),
@@ -293,10 +318,12 @@ impl Core {
             self.met.push(message.path.clone());
             self.met.extend(effects.twins.iter().map(|twin| twin.path.clone()).filter(|path| *path != message.path));
         }
-        if let Some(ticket) = message.ticket {
+        if let Some(ticket) = message.ticket
+            && !verdict.tries_again()
+        {
             self.replies.insert(ticket, result.clone());
         }
-        Ok(())
+        self.carry_out(vm, message, result, verdict, position)
     }
 
     /// Sends what leaves a record on its way: to the own queue, or to another partition once the record is durable.
@@ -335,6 +362,7 @@ impl Core {
             self.moved.insert(path.to_owned());
         }
         if is_new || !now_exists {
+            self.forget_twin(path);
             for id in self.timers.of_twin(path) {
                 self.unset_timer(&id);
             }
@@ -385,7 +413,15 @@ impl Core {
         let now_ns = self.clock.now_ns().max(self.last_time_ns);
         let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
         let position = self
-            .push_record(shapes, &message, Asked::default(), &Effects::default(), &Ok(Vec::new()), facts)
+            .push_record(
+                shapes,
+                &message,
+                Asked::default(),
+                &Effects::default(),
+                &Ok(Vec::new()),
+                facts,
+                &Verdict::default(),
+            )
             .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
         self.last_record = position;
         self.last_time_ns = facts.log_ns;

@@ -147,7 +147,15 @@ impl Flags {
     pub const MIGRATED: Flags = Flags(2);
     /// The sender waits for the reply, or for the fault in its place.
     pub const REPLIES: Flags = Flags(4);
-    pub(crate) const KNOWN: u8 = 7;
+    /// It failed, and the message is tried again.
+    pub const RETRIES: Flags = Flags(8);
+    /// It failed, and the message is a dead letter.
+    pub const DEAD: Flags = Flags(16);
+    /// It failed, and the twin above is told.
+    pub const ESCALATES: Flags = Flags(32);
+    /// The message waited for its twin to be released; later ones of its sender may have passed it.
+    pub const PASSED: Flags = Flags(64);
+    pub(crate) const KNOWN: u8 = 127;
 
     /// These and those of `other`.
     pub const fn with(self, other: Flags) -> Flags {

@@ -16,6 +16,7 @@ const VERBS: [&str; 14] = [
     "twins",
     "state",
     "history",
+    "deadletters",
     "verify",
     "disasm",
     "fmt",

@@ -84,7 +84,7 @@ fn a_sealed_body_is_refused_by_its_key() {
 #[test]
 fn unknown_bits_are_refused() {
     let mut record = sensor_turn("pump-1", 1, None);
-    record.envelope.flags = Flags(8);
+    record.envelope.flags = Flags(128);
     let mut builder = BlockBuilder::new(Partition(0), Position::FIRST);
     assert!(builder.push(&record).is_err());
 }

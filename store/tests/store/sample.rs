@@ -109,7 +109,7 @@ fn number() -> impl Strategy<Value = u64> + Clone {
 
 pub fn random() -> impl Strategy<Value = Random> {
     let elapsed = (0..1_000_000u64, option::of(1..1_000_000_000u64));
-    let envelope = (number(), number(), elapsed, option::of(any::<i64>()), any::<[u8; 32]>(), 0..8u8);
+    let envelope = (number(), number(), elapsed, option::of(any::<i64>()), any::<[u8; 32]>(), 0..128u8);
     let cause = (
         (0..6u8, name()),
         number(),

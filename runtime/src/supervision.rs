@@ -1,0 +1,455 @@
+//! What a partition does with a message whose turn failed, as the policy of its twin says ([`supervise`](crate::supervise)).
+//!
+//! A message that is tried again waits in the waiting list until its time has come; later messages of its sender to
+//! its composite wait behind it. A twin in quarantine answers queries; what else comes for it waits, unless somebody
+//! waits for the answer. A message that is given up and that nobody waits for is a dead letter. All of that stands in
+//! rows, which go with the records that they follow from, and the flags of records say it, too.
+//!
+//! Invariants: a message counts as taken in the batch of its first record, or of its row in the waiting list; of one
+//! sender and one composite at most one message is tried again at a time; a twin is in quarantine from its last
+//! `<quarantine>` record on, up to a `<release>`, or to its end.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rustc_hash::FxHashMap;
+use twintalk_bytecode::image::{GivingUp, Supervision};
+use twintalk_store::record::{Flags, Origin};
+use twintalk_store::{Corruption, Key, KeyRange, Place, Position, StoreError, Table};
+use twintalk_vm::codec::{failed_arguments, read_failed_arguments};
+use twintalk_vm::turn::{Failed, RELEASE, first_segment};
+use twintalk_vm::{Fault, Vm};
+
+use crate::message::{
+    DROP, FAILED, From, Message, QUARANTINE, REPLY, TIMER, is_own, message_to_row, report, take_message, text,
+};
+use crate::partition::{Core, Reply};
+use crate::resident::put_number;
+use crate::supervise::{Decision, Failures, decide};
+
+/// Whose messages keep their order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Sender {
+    Composite(String),
+    Outside(String),
+    Program,
+}
+
+/// Messages that wait, and what is remembered of failures.
+#[derive(Default)]
+pub(crate) struct Supervisor {
+    /// Messages that are tried again, by when, and then by the number of their row.
+    retries: BTreeMap<(i64, u64), Message>,
+    /// What waits behind a message that is tried again, by its sender and the composite it is for.
+    blocked: FxHashMap<(Sender, String), VecDeque<Message>>,
+    /// Twins in quarantine, with what waits for them.
+    quarantined: BTreeMap<String, Quarantine>,
+    /// When twins have failed whose policy counts that.
+    failures: FxHashMap<String, Failures>,
+}
+
+/// A twin in quarantine.
+struct Quarantine {
+    /// Its record.
+    at: Position,
+    since_ns: i64,
+    waiting: VecDeque<Message>,
+}
+
+/// What becomes of a message, now that its turn has ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Verdict {
+    /// When it is tried again.
+    again_ns: Option<i64>,
+    /// It is laid aside.
+    dead: bool,
+    /// Its twin is to take nothing but queries.
+    quarantine: bool,
+    /// The twin above, which is told.
+    tell: Option<String>,
+}
+
+impl Verdict {
+    /// Of a message that failed before it reached its twin.
+    pub fn of_unread(message: &Message) -> Verdict {
+        Verdict { dead: !is_awaited(message), ..Verdict::default() }
+    }
+
+    /// Whether this is not the end of it.
+    pub fn tries_again(&self) -> bool {
+        self.again_ns.is_some()
+    }
+
+    /// What the record of the turn says of it.
+    pub fn flags(&self, message: &Message) -> Flags {
+        [
+            (message.attempts > 0, Flags::RETRIED),
+            (message.passed, Flags::PASSED),
+            (self.tries_again(), Flags::RETRIES),
+            (self.dead, Flags::DEAD),
+            (self.tell.is_some(), Flags::ESCALATES),
+        ]
+        .into_iter()
+        .filter(|(is, _)| *is)
+        .fold(Flags::default(), |flags, (_, flag)| flags.with(flag))
+    }
+}
+
+/// A message that was laid aside.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Letter {
+    pub time_ns: i64,
+    pub kind: String,
+    pub text: String,
+    pub path: String,
+    pub selector: String,
+    pub arguments: Vec<u8>,
+    /// The prototype that the twin was taken to have.
+    pub prototype: Option<String>,
+    /// In words.
+    pub sender: String,
+}
+
+impl Supervisor {
+    /// Whether the twin at `path` takes nothing but queries.
+    pub fn is_quarantined(&self, path: &str) -> bool {
+        !self.quarantined.is_empty() && self.quarantined.contains_key(path)
+    }
+
+    /// The twins in quarantine: path, the record that says so, since when, and how many messages wait.
+    pub fn quarantined(&self) -> impl Iterator<Item = (&str, Position, i64, usize)> {
+        self.quarantined.iter().map(|(path, one)| (&**path, one.at, one.since_ns, one.waiting.len()))
+    }
+
+    /// When the first message is tried again, and which.
+    pub fn first_retry(&self) -> Option<(i64, &Message)> {
+        self.retries.first_key_value().map(|((due_ns, _), message)| (*due_ns, message))
+    }
+
+    /// Whether some message is tried again.
+    pub fn has_retries(&self) -> bool {
+        !self.retries.is_empty()
+    }
+
+    /// The first message that is tried again; what waits behind it goes on waiting.
+    pub fn take_retry(&mut self) -> Option<Message> {
+        self.retries.pop_first().map(|(_, message)| message)
+    }
+}
+
+/// Whom a message keeps its order with.
+fn pair_of(message: &Message) -> Option<(Sender, String)> {
+    let sender = match &message.from {
+        From::Twin { path, .. } | From::Reply { path, .. } => Sender::Composite(first_segment(path).to_owned()),
+        From::Outside { name, number } if *number > 0 => Sender::Outside(name.clone()),
+        From::Program => Sender::Program,
+        From::Outside { .. } | From::Timer { .. } | From::Supervisor { .. } | From::System => return None,
+    };
+    Some((sender, first_segment(&message.path).to_owned()))
+}
+
+/// Whether somebody waits for the answer.
+fn is_awaited(message: &Message) -> bool {
+    message.ticket.is_some() || matches!(message.from, From::Twin { wanted: true, .. })
+}
+
+/// Whether it is a message to the twin, rather than one about it.
+fn is_for_twin(selector: &str) -> bool {
+    !is_own(selector) || matches!(selector, TIMER | REPLY | FAILED)
+}
+
+impl Core {
+    // ---- before a turn ----
+
+    /// Keeps a message that has to wait; answers one that has not.
+    pub(crate) fn hold_back(&mut self, message: Message) -> Option<Message> {
+        if message.attempts == 0
+            && message.selector != RELEASE
+            && let Some(pair) = pair_of(&message)
+            && self.supervisor.blocked.contains_key(&pair)
+        {
+            let message = self.keep(message);
+            self.supervisor.blocked.entry(pair).or_default().push_back(message);
+            return None;
+        }
+        let waits =
+            self.supervisor.is_quarantined(&message.path) && is_for_twin(&message.selector) && !is_awaited(&message);
+        if !waits {
+            return Some(message);
+        }
+        self.unblock(&message);
+        let message = self.keep(Message { due_ns: None, ..message });
+        if let Some(quarantine) = self.supervisor.quarantined.get_mut(&message.path) {
+            quarantine.waiting.push_back(message);
+        }
+        None
+    }
+
+    /// A message that was tried again is done with: what waits behind it is next.
+    pub(crate) fn unblock(&mut self, message: &Message) {
+        if message.attempts == 0 {
+            return;
+        }
+        if let Some(behind) = pair_of(message).and_then(|pair| self.supervisor.blocked.remove(&pair)) {
+            behind.into_iter().rev().for_each(|message| self.queue.push_front(message));
+        }
+    }
+
+    // ---- after a turn ----
+
+    /// What becomes of a message whose turn has ended at `now_ns`.
+    pub(crate) fn judge(&mut self, vm: &Vm, message: &Message, result: &Reply, now_ns: i64) -> Verdict {
+        let Err(fault) = result else { return Verdict::default() };
+        let awaited = is_awaited(message);
+        let refused = fault.kind == "Quarantined" && self.supervisor.is_quarantined(&message.path);
+        let view = self.residents.get(&message.path).filter(|view| view.exists);
+        let policy = match view {
+            Some(view) if is_for_twin(&message.selector) && !refused => vm.supervision(view.image),
+            Some(_) | None => Supervision::DEFAULT,
+        };
+        let mut failures = self.supervisor.failures.remove(&message.path).unwrap_or_default();
+        let counted = !failures.0.is_empty();
+        let decision = match refused {
+            true => Decision::GiveUp(policy.then),
+            false => decide(&policy, message.attempts + 1, &mut failures, now_ns),
+        };
+        if !failures.0.is_empty() {
+            self.supervisor.failures.insert(message.path.clone(), failures);
+            self.put_supervision(&message.path);
+        } else if counted {
+            self.put_supervision(&message.path);
+        }
+        let mut verdict = Verdict::default();
+        match decision {
+            Decision::TryAgain { due_ns } => verdict.again_ns = Some(due_ns),
+            Decision::GiveUp(GivingUp::DeadLetter) => verdict.dead = !awaited,
+            Decision::GiveUp(GivingUp::Quarantine) => (verdict.dead, verdict.quarantine) = (!awaited, true),
+            Decision::GiveUp(GivingUp::Escalate) => match message.path.rsplit_once('/') {
+                Some((parent, _)) => verdict.tell = Some(parent.to_owned()),
+                None => verdict.dead = !awaited,
+            },
+        }
+        verdict
+    }
+
+    /// Does what was judged of a message, whose turn is recorded at `position`.
+    pub(crate) fn carry_out(
+        &mut self,
+        vm: &mut Vm,
+        message: &Message,
+        result: &Reply,
+        verdict: Verdict,
+        position: Position,
+    ) -> Result<(), StoreError> {
+        if let Some(due_ns) = verdict.again_ns {
+            let attempts = message.attempts + 1;
+            let message = self.keep(Message { attempts, due_ns: Some(due_ns), ..message.clone() });
+            self.await_retry(message);
+            return Ok(());
+        }
+        self.unblock(message);
+        let Err(fault) = result else { return Ok(()) };
+        let origin = Origin { partition: self.partition, position };
+        if verdict.dead {
+            let row = letter_to_row(message, fault, self.last_time_ns);
+            let mut key = Key::new();
+            self.rows.put(Table::DeadLetters, key.dead_letter(self.partition, position), position, &row);
+        }
+        if let Some(parent) = verdict.tell {
+            let arguments = match message.selector == FAILED {
+                // The twin above is told what this one was told.
+                true => message.arguments.clone(),
+                false => {
+                    let arguments = if message.selector == REPLY { &[0][..] } else { &message.arguments };
+                    failed_arguments(&Failed {
+                        part: &message.path,
+                        selector: &message.selector,
+                        arguments: arguments.into(),
+                        kind: &fault.kind,
+                        text: &fault.text,
+                    })
+                }
+            };
+            let order = self.post.next_order();
+            let told = Message { order, ..Message::new(&parent, FAILED, arguments, From::Supervisor { origin }) };
+            // It is in the waiting list until its turn is recorded, so it is not lost.
+            let told = self.keep(told);
+            self.queue.push_front(told);
+        }
+        if verdict.quarantine && !self.supervisor.is_quarantined(&message.path) {
+            let mark = Message::new(&message.path, QUARANTINE, vec![0], From::Supervisor { origin });
+            self.note(vm, mark)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a message that is tried again when its time has come.
+    pub(crate) fn await_retry(&mut self, message: Message) {
+        if let Some(pair) = pair_of(&message) {
+            self.supervisor.blocked.entry(pair).or_default();
+        }
+        if let (Some(due_ns), Some(number)) = (message.due_ns, message.waiting) {
+            self.supervisor.retries.insert((due_ns, number), message);
+        }
+    }
+
+    // ---- quarantine ----
+
+    /// Records a message that is about a twin and runs nothing, and does what it says.
+    pub(crate) fn note(&mut self, vm: &mut Vm, message: Message) -> Result<(), StoreError> {
+        let position = self.push_note(vm, &message)?;
+        match &*message.selector {
+            QUARANTINE => {
+                let quarantine = Quarantine { at: position, since_ns: self.last_time_ns, waiting: VecDeque::new() };
+                self.supervisor.quarantined.insert(message.path.clone(), quarantine);
+                self.put_supervision(&message.path);
+            }
+            RELEASE => self.lift(&message.path),
+            // The row went with the record.
+            DROP => {}
+            selector => unreachable!("`{selector}` is no note"),
+        }
+        Ok(())
+    }
+
+    /// Records that every twin is released: the program is another one.
+    pub(crate) fn release_all(&mut self, vm: &mut Vm) -> Result<(), StoreError> {
+        let paths: Vec<String> = self.supervisor.quarantined.keys().cloned().collect();
+        for path in paths {
+            self.note(vm, Message::new(&path, RELEASE, vec![0], From::System))?;
+        }
+        Ok(())
+    }
+
+    /// The twin takes messages again: those that waited first.
+    fn lift(&mut self, path: &str) {
+        if let Some(quarantine) = self.supervisor.quarantined.remove(path) {
+            self.supervisor.failures.remove(path);
+            self.put_supervision(path);
+            for message in quarantine.waiting.into_iter().rev() {
+                self.queue.push_front(Message { passed: true, ..message });
+            }
+        }
+    }
+
+    /// The twin at `path` is gone: what waits for it is refused.
+    pub(crate) fn forget_twin(&mut self, path: &str) {
+        self.lift(path);
+        if self.supervisor.failures.remove(path).is_some() {
+            self.put_supervision(path);
+        }
+    }
+
+    // ---- rows ----
+
+    /// Writes the row of what is remembered of a twin.
+    fn put_supervision(&mut self, path: &str) {
+        let mut key = Key::new();
+        let key = key.state(self.partition, path);
+        let quarantine = self.supervisor.quarantined.get(path);
+        let failures = self.supervisor.failures.get(path);
+        if quarantine.is_none() && failures.is_none() {
+            self.rows.delete(Table::Supervision, key);
+            return;
+        }
+        let mut row = Vec::new();
+        match quarantine {
+            None => row.push(0),
+            Some(quarantine) => {
+                row.push(1);
+                row.extend_from_slice(&quarantine.at.to_bytes());
+                row.extend_from_slice(&quarantine.since_ns.to_le_bytes());
+            }
+        }
+        for time_ns in failures.iter().flat_map(|failures| &failures.0) {
+            row.extend_from_slice(&time_ns.to_le_bytes());
+        }
+        self.rows.put(Table::Supervision, key, self.last_record, &row);
+    }
+
+    /// Reads which twins are in quarantine, and when twins have failed.
+    pub(crate) fn load_supervision(&mut self) -> Result<(), StoreError> {
+        for row in self.store.scan(Table::Supervision, &KeyRange::partition(self.partition))? {
+            let (key, row) = row?;
+            let read = key.path().zip(supervision_from_row(&row.bytes));
+            let Some((path, (quarantine, failures))) = read else {
+                return Err(damaged(Table::Supervision, &key, "what is remembered of failures, and is none"));
+            };
+            if let Some(quarantine) = quarantine {
+                self.supervisor.quarantined.insert(path.clone(), quarantine);
+            }
+            if !failures.0.is_empty() {
+                self.supervisor.failures.insert(path, failures);
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages that were laid aside, oldest first.
+    pub(crate) fn letters(&self) -> Result<Vec<(Position, Letter)>, StoreError> {
+        let mut letters = BTreeMap::new();
+        for row in self.store.scan(Table::DeadLetters, &KeyRange::partition(self.partition))? {
+            let (key, row) = row?;
+            let Some((position, letter)) = key.position().zip(letter_from_row(&row.bytes)) else {
+                return Err(damaged(Table::DeadLetters, &key, "a dead letter that is none"));
+            };
+            letters.insert(position, letter);
+        }
+        Ok(letters.into_iter().collect())
+    }
+}
+
+fn damaged(table: Table, key: &Key, what: &'static str) -> StoreError {
+    StoreError::Corrupt { at: Place::Row { table, key: key.bytes().to_vec() }, reason: Corruption::Row(what) }
+}
+
+fn supervision_from_row(row: &[u8]) -> Option<(Option<Quarantine>, Failures)> {
+    let (&first, mut rest) = row.split_first()?;
+    let quarantine = match first {
+        0 => None,
+        1 => {
+            let (at, behind) = rest.split_first_chunk::<10>()?;
+            let (since, behind) = behind.split_first_chunk::<8>()?;
+            rest = behind;
+            let (at, since_ns) = (Position::from_bytes(*at), i64::from_le_bytes(*since));
+            Some(Quarantine { at, since_ns, waiting: VecDeque::new() })
+        }
+        _ => return None,
+    };
+    let (times, rest) = rest.as_chunks::<8>();
+    rest.is_empty().then(|| (quarantine, Failures(times.iter().map(|time| i64::from_le_bytes(*time)).collect())))
+}
+
+/// A dead letter as its row has it: of a failure that a twin was told of in vain, the message that failed first.
+fn letter_to_row(message: &Message, fault: &Fault, time_ns: i64) -> Vec<u8> {
+    let told = if message.selector == FAILED { read_failed_arguments(&message.arguments) } else { None };
+    let first = told.map(|failed| {
+        let arguments = failed.arguments.into_owned();
+        let message = Message::new(failed.part, failed.selector, arguments, message.from.clone());
+        (message, failed.kind.to_owned(), failed.text.to_owned())
+    });
+    let (message, kind, text) = match &first {
+        Some((message, kind, text)) => (message, &**kind, &**text),
+        None => (message, &*fault.kind, &*fault.text),
+    };
+    let mut row = time_ns.to_le_bytes().to_vec();
+    for text in [kind, text] {
+        put_number(&mut row, text.len() as u64);
+        row.extend_from_slice(text.as_bytes());
+    }
+    row.extend_from_slice(&message_to_row(message));
+    row
+}
+
+/// The letter that [`letter_to_row`] wrote.
+fn letter_from_row(row: &[u8]) -> Option<Letter> {
+    let (time, mut rest) = row.split_first_chunk::<8>()?;
+    let rest = &mut rest;
+    let (kind, text) = (text(rest)?, text(rest)?);
+    let message = take_message(rest).filter(|_| rest.is_empty())?;
+    let fault = Fault { kind, text, trace: Vec::new() };
+    let report = report(&message, &fault);
+    let Message { path, selector, arguments, kind: prototype, .. } = message;
+    let Fault { kind, text, trace: _ } = fault;
+    let time_ns = i64::from_le_bytes(*time);
+    Some(Letter { time_ns, kind, text, path, selector, arguments, prototype, sender: report.sender })
+}
