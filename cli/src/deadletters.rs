@@ -119,12 +119,10 @@ impl Deadletters {
             return writeln!(out, "{}", json::text(&twin_row(twin)));
         }
         let since = time::moment_text(twin.since_ns);
-        writeln!(out, "{} is in quarantine since {since}; {} wait for it", twin.path, messages(twin.waiting))
+        let waiting =
+            if twin.waiting == 1 { "1 message waits".to_owned() } else { format!("{} messages wait", twin.waiting) };
+        writeln!(out, "{} is in quarantine since {since}; {waiting}", twin.path)
     }
-}
-
-fn messages(count: usize) -> String {
-    format!("{count} message{}", if count == 1 { "" } else { "s" })
 }
 
 fn letter_row(letter: &DeadLetter) -> Datum {

@@ -25,7 +25,7 @@ use twintalk_vm::turn::{Action, Outcome, RELEASE, TurnInput, first_segment};
 use twintalk_vm::{Answer, FarAnswer, Fault, Limits, Vm, World};
 
 use crate::clock::{self, Clock};
-use crate::message::{DROP, FaultReport, From, Message, TIMER, message_from_row, message_to_row};
+use crate::message::{DROP, FAILED, FaultReport, From, Message, QUARANTINE, TIMER, message_from_row, message_to_row};
 use crate::near::{Inquiry, Known, Near, Need, another_kind, load};
 use crate::place::Placing;
 use crate::post::{Parcel, Post, Question};
@@ -429,10 +429,11 @@ impl Core {
             From::Timer { name, due_ns } => {
                 self.rows.delete(Table::Timers, key.timer(self.partition, *due_ns, &message.path, name));
             }
-            From::Supervisor { origin } => {
+            // A letter that is sent again or dropped is one no longer.
+            From::Supervisor { origin } if !matches!(&*message.selector, QUARANTINE | FAILED) => {
                 self.rows.delete(Table::DeadLetters, key.dead_letter(self.partition, origin.position));
             }
-            From::Program | From::Outside { .. } | From::System => {}
+            From::Program | From::Outside { .. } | From::Supervisor { .. } | From::System => {}
         }
     }
 

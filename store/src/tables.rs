@@ -51,7 +51,7 @@ tables! {
     Chunks = "chunks", positioned: true;
     /// Timers by the time they are due: key [`Key::timer`].
     Timers = "timers", positioned: true;
-    /// Messages that a closed composite cannot take yet: key [`Key::waiting`].
+    /// Messages that were taken and wait: key [`Key::waiting`].
     Waiting = "waiting", positioned: true;
     /// What is remembered of failures: which twins are in quarantine, and when twins failed: key [`Key::state`].
     Supervision = "supervision", positioned: true;

@@ -71,15 +71,8 @@ impl Vm {
         self.heap.init_slot(message, 0, Value::symbol(selector.0));
         self.heap.init_slot(message, 1, array);
         self.run.handles.push(message);
-        let named =
-            self.symbols.find(failed.kind).and_then(|kind| self.class_of_prototype(self.prototype_named(kind)?));
-        let exception = match named.filter(|&class| self.inherits(class, self.known.exception)) {
-            Some(class) => self.new_exception(class, failed.text)?,
-            None => {
-                let class = self.exception_classes[ExceptionKind::Error as usize];
-                self.new_exception(class, &format!("{}: {}", failed.kind, failed.text))?
-            }
-        };
+        let (class, text) = self.exception_for(failed.kind, failed.text.to_owned());
+        let exception = self.new_exception(class, &text)?;
         self.run.handles.push(exception);
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::folder::Folder;
 use expect_test::{Expect, expect};
 
 const TANK: &str = "twin Tank = (\n  | level <- 0. |\n\n  fill: amount = ( level := level + amount )\n)\n";
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "check",
     "compile",
     "run",

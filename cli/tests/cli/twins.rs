@@ -150,9 +150,9 @@ fn data_comes_as_json_too() {
         &["twins plant --store s --json", "send plant-1 free --store s --json"],
         expect![[r#"
             $ twins plant --store s --json
-            {"path":"plant-1","prototype":"Tank"}
-            {"path":"plant-2","prototype":"Tank"}
-            {"path":"plant-3","prototype":"Tank"}
+            {"path":"plant-1","prototype":"Tank","quarantined":false}
+            {"path":"plant-2","prototype":"Tank","quarantined":false}
+            {"path":"plant-3","prototype":"Tank","quarantined":false}
             ! twintalk: the log up to position N
             $ send plant-1 free --store s --json
             88.0
@@ -213,6 +213,7 @@ fn each_row_is_a_message_and_bad_rows_are_told_in_the_end() {
                     changed
                  3  2024-01-01T00:10:00Z  fill: 95  from rows.csv 3
                     failed: Error: it would run over
+                    it is a dead letter
                  4  2024-01-01T00:30:00Z  fill: 2  from rows.csv 7
                     changed
             ! twintalk: the log up to position N
