@@ -8,6 +8,7 @@ use twintalk_store::Durability;
 use crate::clock::ClockKind;
 use crate::message::{FaultReport, From, Message};
 use crate::partition::Core;
+use crate::replay::Moment;
 use crate::{Datum, OpenOptions, Output, Program, System, kernel};
 
 struct Nowhere;
@@ -176,6 +177,37 @@ fn a_block_that_the_definitions_of_today_have_no_place_for_is_a_fault() {
         assert_eq!(kind, "BlockGone");
         assert!(text.contains(why), "{text}");
     }
+}
+
+#[test]
+fn what_waits_is_shown_where_slots_reach_it() {
+    let text = "
+        twin Tank = ( | level <- 5. | )
+        twin Watch = (
+            | items <- nil. promise | 
+            ask = ( | list | items := list := List new. list add: 1. promise := (Tank at: 't') ! level. promise then: [ :l | list add: l ] ) )
+        Tank ensure: 't'. Watch ensure: 'w'.";
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut system = open(folder.path(), text);
+    system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+    let (partitions, vm) = system.parts();
+    let core = partitions.first();
+    core.enqueue(Message::new("w", "ask", vec![0], From::Program));
+    assert!(step(core, vm), "there is a message");
+    core.commit().expect("written");
+    let state = system.state("w", Moment::Now).expect("readable").expect("it is there");
+    let promise = |outcome, answer| Datum::Object {
+        prototype: "Promise".to_owned(),
+        slots: [("number", Datum::Int((2 << 16).into())), ("outcome", outcome), ("answer", answer)]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into(),
+    };
+    let items = |items: &[i64]| Datum::Array(items.iter().map(|&item| Datum::Int(item.into())).collect());
+    let slots = |listed: &[i64], promise| [("items".to_owned(), items(listed)), ("promise".to_owned(), promise)];
+    assert_eq!(state.slots, slots(&[1], promise(Datum::Nil, Datum::Nil)));
+    system.settle(&mut Nowhere).expect("the store takes it");
+    let state = system.state("w", Moment::Now).expect("readable").expect("it is there");
+    assert_eq!(state.slots, slots(&[1, 5], promise(Datum::Bool(true), Datum::Int(5.into()))));
 }
 
 #[test]

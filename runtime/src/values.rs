@@ -124,6 +124,12 @@ fn kernel_object(prototype: String, slots: Vec<(String, Tree)>) -> Datum {
                 return Datum::Array(elements.into_iter().map(datum).collect());
             }
         }
+        "Promise" => {
+            // Its blocks are no values.
+            let shown =
+                slots.into_iter().filter(|(name, _)| name != "actions").map(|(name, value)| (name, datum(value)));
+            return Datum::Object { prototype, slots: shown.collect() };
+        }
         "Dictionary" | "IdentityDictionary" => {
             if let Some(entries) = entries(slot("entries"), count("used"), 2) {
                 let pairs = entries.chunks_exact(2).map(|pair| (datum(pair[0].clone()), datum(pair[1].clone())));

@@ -361,18 +361,27 @@ pub(crate) struct Numbering {
     given: FxHashMap<usize, u32>,
     /// The next number.
     next: u32,
-    /// Promises of this turn that the owner reaches and that have no answer.
-    pub promises: Vec<Value>,
+    /// Promises of this turn that the owner reaches, that have no answer, and that were not known to wait.
+    promises: Vec<Value>,
+    /// Those that are, by address.
+    waiting: FxHashSet<usize>,
 }
 
 impl Numbering {
     pub fn of_message() -> Numbering {
-        Numbering { owner: None, given: FxHashMap::default(), next: 1, promises: Vec::new() }
+        Numbering { owner: None, ..Numbering::of_twin(0, 1, &[]) }
     }
 
-    /// Of the twin loaded or made as the `nth` of the turn, whose counter stands at `next`.
-    pub fn of_twin(nth: usize, next: u32) -> Numbering {
-        Numbering { owner: Some(nth), given: FxHashMap::default(), next, promises: Vec::new() }
+    /// Of the twin loaded or made as the `nth` of the turn, whose counter stands at `next`, and of whose promises
+    /// those of `waiting` wait.
+    pub fn of_twin(nth: usize, next: u32, waiting: &[Value]) -> Numbering {
+        Numbering {
+            owner: Some(nth),
+            given: FxHashMap::default(),
+            next,
+            promises: Vec::new(),
+            waiting: waiting.iter().map(|promise| promise.address() as usize).collect(),
+        }
     }
 }
 
@@ -595,7 +604,7 @@ impl<'a> Encoder<'a> {
             return Err(EncodeError::Promise);
         }
         let is_new = self.vm.heap.number(promise) == 0;
-        if is_new && !self.vm.is_settled(promise) && !self.numbering.promises.contains(&promise) {
+        if is_new && !self.vm.is_settled(promise) && self.numbering.waiting.insert(promise.address() as usize) {
             self.numbering.promises.push(promise);
         }
         Ok(())
@@ -642,12 +651,14 @@ impl Vm {
     ) -> Result<(), EncodeError> {
         loop {
             let contents = self.encode_contents(twin, waiting, numbering)?;
-            if !add_new(waiting, &mut numbering.promises) {
+            if numbering.promises.is_empty() {
                 put_number(out, u64::from(self.shapes.number_of(self.class_of(twin)).expect("twins have shapes")));
                 put_number(out, u64::from(numbering.next));
                 out.extend_from_slice(&contents);
                 return Ok(());
             }
+            // They are written before the slots, so all is written again.
+            waiting.append(&mut numbering.promises);
         }
     }
 
@@ -726,12 +737,12 @@ impl Vm {
             put_number(encoder.out, u64::from(number));
         }
         let mut written = twin.waiting_before - twin.settled.len();
-        add_new(waiting, &mut encoder.numbering.promises);
+        waiting.append(&mut encoder.numbering.promises);
         while let Some(&promise) = waiting.get(written) {
             written += 1;
             encoder.out.push(change::WAITS);
             encoder.value(promise)?;
-            add_new(waiting, &mut encoder.numbering.promises);
+            waiting.append(&mut encoder.numbering.promises);
         }
         if !changes.is_empty() {
             put_number(out, u64::from(numbering.next));
@@ -746,17 +757,6 @@ impl Vm {
         let offsets = &self.shapes.entry(number)?.offsets;
         offsets.iter().position(|&stored| stored == Some(offset as u32))
     }
-}
-
-/// Moves to `waiting` what it does not have yet; whether there was any.
-fn add_new(waiting: &mut Vec<Value>, found: &mut Vec<Value>) -> bool {
-    let before = waiting.len();
-    for promise in found.drain(..) {
-        if !waiting.contains(&promise) {
-            waiting.push(promise);
-        }
-    }
-    waiting.len() > before
 }
 
 // ---- reading ----

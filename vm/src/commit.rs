@@ -285,7 +285,7 @@ impl Vm {
         waiting: &mut Vec<Value>,
     ) -> Result<TwinChange, Fault> {
         let twin = &self.run.turn.twins[nth];
-        let mut numbering = Numbering::of_twin(nth, twin.counter);
+        let mut numbering = Numbering::of_twin(nth, twin.counter, waiting);
         let refused = |error: EncodeError| self.not_storable_fault(&error, &format!("kept in {}", twin.path));
         let mut image = Vec::new();
         match twin.birth {

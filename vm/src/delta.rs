@@ -82,6 +82,13 @@ impl Shapes {
         Ok(false)
     }
 
+    /// The same twin at rest without its promises that wait, but for those that its slots reach.
+    pub(crate) fn without_waiting(&self, image: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        let mut graph = Graph::read(self, image)?;
+        graph.waiting.clear();
+        Ok(graph.write(image.len()))
+    }
+
     fn slot_count(&self, shape: u32) -> Got<usize> {
         let shape = self.get(shape).ok_or(DecodeError::Damaged("a shape that is not known"))?;
         Ok(shape.slots.len())
@@ -363,8 +370,10 @@ mod tests {
         let (shapes, image) = shapes_and_waiting();
         assert_eq!(shapes.waits_for(&image, 7), Ok(true));
         assert_eq!(shapes.waits_for(&image, 8), Ok(false));
+        let alone = vec![0, 5, tag::OBJECT_IMMUTABLE, 2, 1, 128 + 7];
+        assert_eq!(shapes.without_waiting(&image), Ok(alone.clone()));
         let settled = shapes.apply_delta(&image, &[5, change::SETTLED, 2]);
-        assert_eq!(settled, Ok(vec![0, 5, tag::OBJECT_IMMUTABLE, 2, 1, 128 + 7]));
+        assert_eq!(settled, Ok(alone));
         let forgotten = shapes.apply_delta(&image, &[5, change::SLOT, 0, tag::NIL]);
         assert_eq!(forgotten, Ok([&image[..8], &[tag::NIL]].concat()));
         let again = shapes.apply_delta(&settled.expect("as above"), &[5, change::WAITS, tag::BACK, 2]);

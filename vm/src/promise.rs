@@ -186,11 +186,12 @@ impl Vm {
         }
         let promise = window.receiver(self);
         if !self.is_settled(promise) {
-            self.add_action(window.receiver(self), first + 1)?;
-            let promise = window.receiver(self);
-            let waiting = &mut self.run.turn.twins[owner].waiting;
-            if !waiting.contains(&promise) {
-                waiting.push(promise);
+            // One of before waits already, and so does one that has blocks.
+            let waits = self.heap.number(promise) != 0 || !self.heap.slot(promise, ACTIONS).is_nil();
+            self.add_action(promise, first + 1)?;
+            if !waits {
+                let promise = window.receiver(self);
+                self.run.turn.twins[owner].waiting.push(promise);
             }
             return Ok(());
         }

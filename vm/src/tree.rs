@@ -97,9 +97,8 @@ impl Tree {
         let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
         reader.number32()?;
         if reader.bytes.first() == Some(&tag::WAITING) {
-            reader.byte()?;
-            let count = reader.length()?;
-            skip(&mut reader, shapes, count)?;
+            // What blocks took along is shown where slots reach it.
+            return Tree::from_image(&shapes.without_waiting(bytes)?, shapes);
         }
         let slots = read_slots(&mut reader, shapes, &shape.slots, 0)?;
         ended(&reader)?;
