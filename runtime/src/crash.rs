@@ -102,6 +102,72 @@ fn wherever_it_crashes_each_far_send_is_handled_once_and_in_order() {
     }
 }
 
+const FRAGILE: &str = "
+    twin Valve = ( | got <- List new. broken <- true. |
+        supervise retry: 9 after: 1 second upTo: 1 second then: quarantine.
+        take: x = ( (broken and: [ x = 2 ]) ifTrue: [ self error: 'broken' ]. got add: x )
+        mend = ( broken := false )
+        timer mends after: 3500 milliseconds = ( broken := false ) )
+    twin Pump = ( | got <- List new. |
+        supervise quarantine.
+        take: x = ( x = 2 ifTrue: [ self error: 'bang' ]. got add: x ) )
+    twin Sender = ( go = ( 1 to: 4 do: [ :x | (Valve at: 'valve') ! take: x. (Pump at: 'pump') ! take: x ] ) )
+    Valve ensure: 'valve'. Pump ensure: 'pump'. Sender ensure: 's'.";
+
+/// Takes reports as they come.
+struct Anything;
+
+impl Output for Anything {
+    fn print(&mut self, _text: &str) {}
+    fn fault(&mut self, _report: &FaultReport) {}
+}
+
+// delivery: D3.8, D3.11, D9.3, D9.12
+#[test]
+fn wherever_it_crashes_what_is_tried_again_or_waits_for_a_release_is_handled_once_and_in_order() {
+    for crash_after in 1..24 {
+        for checkpoint in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut system = open(folder.path(), FRAGILE);
+            system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+            let (partitions, vm) = system.parts();
+            let core = partitions.first();
+            core.enqueue(Message::new("s", "go", vec![0], From::Program));
+            for _ in 0..crash_after {
+                if !step(core, vm) {
+                    let Some(due_ns) = core.first_due().map(|(due_ns, ..)| due_ns) else { break };
+                    core.clock.drive_to(due_ns);
+                }
+            }
+            core.commit().expect("written");
+            if checkpoint {
+                core.checkpoint().expect("written");
+            }
+            drop(system);
+            let mut system = open(folder.path(), FRAGILE);
+            let (partitions, vm) = system.parts();
+            partitions.pump(vm, None).expect("the store takes it");
+            let end_ns = partitions.now_ns() + 20_000_000_000;
+            partitions.advance_to(vm, end_ns).expect("the store takes it");
+            partitions.commit().expect("written");
+            let what = format!("after {crash_after}, checkpoint {checkpoint}");
+            let mut got =
+                |system: &mut System, path: &str| system.send(path, "got", &[], &mut Anything).expect("handled");
+            let list = |numbers: &[i64]| Datum::Array(numbers.iter().map(|&x| Datum::Int(x.into())).collect());
+            assert_eq!(got(&mut system, "valve"), list(&[1, 2, 3, 4]), "{what}");
+            assert_eq!(got(&mut system, "pump"), list(&[1]), "{what}");
+            let letters = system.dead_letters("").expect("readable");
+            assert_eq!(letters.len(), 1, "{what}");
+            assert_eq!((&*letters[0].path, &*letters[0].arguments), ("pump", &[Datum::from(2)][..]), "{what}");
+            assert_eq!(system.quarantined("")[0].waiting, 2, "{what}");
+            system.release("pump", &mut Anything).expect("released");
+            assert_eq!(got(&mut system, "pump"), list(&[1, 3, 4]), "{what}");
+            let report = system.verify(&mut |_| {}).expect("readable");
+            assert_eq!(report.differences, Vec::<String>::new(), "{what}");
+        }
+    }
+}
+
 const WATCH: &str = "
     twin Tank = ( | level <- 5. | )
     twin Watch = ( | got unused |
