@@ -4,10 +4,10 @@
 //! turns without gaps. [`Expected`] is what the twins must say once all is settled, and follows from the plan and
 //! the messages taken alone: so two runs of a plan that took the same messages must end alike, faults or none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use twintalk_runtime::Datum;
-use twintalk_store::record::{Outcome, Record, Sender, composite_of};
+use twintalk_store::record::{Flags, Outcome, Record, Sender, composite_of};
 use twintalk_store::{Log, Partition, Position, Store};
 
 use crate::plan::{Act, Feed, Plan, SENDERS, hub_path};
@@ -15,7 +15,7 @@ use crate::plan::{Act, Feed, Plan, SENDERS, hub_path};
 /// What a hub says, by name.
 pub type Figures = BTreeMap<String, Datum>;
 /// A place in the log of any partition.
-type Place = (u16, Position);
+pub type Place = (u16, Position);
 
 /// What one reading of the whole log says.
 #[derive(Default)]
@@ -24,8 +24,10 @@ pub struct LogRead {
     pub outside: BTreeMap<(String, u64), bool>,
     /// Far sends by record and number: index in the record, sender, receiver, selector.
     sends: BTreeMap<(Place, u64), (usize, String, String, String)>,
-    /// Which far sends were taken.
-    taken: BTreeSet<(Place, u64)>,
+    /// Which far sends were taken, and whether the last attempt at them is still to come.
+    taken: BTreeMap<(Place, u64), bool>,
+    /// The records that left a dead letter.
+    pub dead_letters: Vec<Place>,
     /// What must not be.
     pub wrong: Vec<String>,
     pub records: u64,
@@ -80,6 +82,9 @@ impl LogRead {
     }
 
     fn record(&mut self, place: Place, record: &Record<'_>, arrivals: &mut Vec<Arrival>) {
+        if record.envelope.flags.contains(Flags::DEAD) {
+            self.dead_letters.push(place);
+        }
         let failed = match &record.outcome {
             Outcome::Failed(_) => true,
             Outcome::Committed(effects) => {
@@ -108,6 +113,8 @@ impl LogRead {
                     sender: sender.to_owned(),
                     receiver: record.receiver().path.to_owned(),
                     selector: record.input.selector.to_owned(),
+                    is_again: record.envelope.flags.contains(Flags::RETRIED),
+                    comes_again: failed && record.envelope.flags.contains(Flags::RETRIES),
                 }),
                 None => self.wrong.push(format!("{place:?}: a far send without its record")),
             },
@@ -119,7 +126,7 @@ impl LogRead {
     fn arrivals(&mut self, arrivals: &[Arrival]) {
         let mut last: BTreeMap<(&str, &str), (Place, usize)> = BTreeMap::new();
         for arrival in arrivals {
-            let Arrival { place, from, number, sender, receiver, selector } = arrival;
+            let Arrival { place, from, number, sender, receiver, selector, is_again, comes_again } = arrival;
             let Some((index, sent_by, sent_to, sent)) = self.sends.get(&(*from, *number)) else {
                 self.wrong.push(format!("{place:?}: `{selector}` comes from {from:?}, which sent no such message"));
                 continue;
@@ -127,12 +134,13 @@ impl LogRead {
             if (sent_by, sent_to, sent) != (sender, receiver, selector) {
                 self.wrong.push(format!("{place:?}: `{selector}` to {receiver} was `{sent}` to {sent_to}"));
             }
-            if !self.taken.insert((*from, *number)) {
+            // Each attempt but the last says that there will be another, each but the first that there was one.
+            if self.taken.insert((*from, *number), *comes_again).unwrap_or(false) != *is_again {
                 self.wrong.push(format!("{place:?}: `{selector}` of {sender}, from {from:?}, is taken twice"));
             }
             let pair = (composite_of(sender), composite_of(receiver));
             let before = last.insert(pair, (*from, *index));
-            if before.is_some_and(|before| before >= (*from, *index)) {
+            if before.is_some_and(|before| before > (*from, *index) || before == (*from, *index) && !is_again) {
                 self.wrong.push(format!("{place:?}: {} sent {} this before that", pair.0, pair.1));
             }
         }
@@ -140,7 +148,7 @@ impl LogRead {
 
     /// Once all is settled, every far send has been taken.
     pub fn check_settled(&self) -> Vec<String> {
-        let missing = self.sends.iter().filter(|(key, _)| !self.taken.contains(key));
+        let missing = self.sends.iter().filter(|(key, _)| self.taken.get(key) != Some(&false));
         missing
             .map(|((place, number), (_, sender, receiver, selector))| {
                 format!("{place:?}: {sender} ! {selector} (number {number}) never came to {receiver}")
@@ -185,7 +193,8 @@ pub fn listing(store: &dyn Store) -> Vec<String> {
             for record in bytes.open().expect("a block is whole").records(0) {
                 let (position, record) = record.expect("a record is whole");
                 let receiver = record.receiver().path;
-                let mut line = format!("{partition}/{position} {receiver} {}", record.input.selector);
+                let flags = record.envelope.flags.0;
+                let mut line = format!("{partition}/{position} {receiver} {} flags {flags}", record.input.selector);
                 line += &format!(" turn {} by {:?} {}", record.envelope.turn, record.cause.sender, record.cause.number);
                 if let Some(origin) = record.cause.origin {
                     line += &format!(" from {}/{}", origin.partition, origin.position);
@@ -211,6 +220,8 @@ struct Arrival {
     sender: String,
     receiver: String,
     selector: String,
+    is_again: bool,
+    comes_again: bool,
 }
 
 /// What the twins say when every message that was taken has done all that it causes.
@@ -220,6 +231,10 @@ pub struct Expected {
     leaves: BTreeMap<(usize, usize), u64>,
     /// By path, how many messages and their sum.
     pub pots: BTreeMap<String, (i64, i64)>,
+    /// The same for those that fail at first.
+    pub frails: BTreeMap<usize, (i64, i64)>,
+    /// And for those that break.
+    pub glasses: BTreeMap<usize, (i64, i64)>,
 }
 
 impl Expected {
@@ -303,7 +318,19 @@ impl Expected {
                 self.add(hub, "kept", 1);
                 self.add(hub, "keptSum", token);
             }
-            Act::Open => {}
+            Act::Open | Act::Crack { .. } => {}
+            Act::Fill { glass } => {
+                let glass = self.glasses.entry(*glass).or_default();
+                *glass = (glass.0 + 1, glass.1 + token);
+            }
+            Act::Labour { frail, for_ms: _ } => {
+                let frail = self.frails.entry(*frail).or_default();
+                *frail = (frail.0 + 1, frail.1 + token);
+                if token % 2 == 0 {
+                    self.add(hub, "answers", 1);
+                    self.add(hub, "answerSum", token);
+                }
+            }
             Act::Ask { of: _ } => self.add(hub, "asked", 1),
             Act::Pile { times } => {
                 let times = *times as i64;

@@ -16,6 +16,10 @@ pub const VERSIONS: usize = 3;
 pub const SENDERS: &[&str] = &["north", "south", "east"];
 /// Copies of hubs at most.
 pub const COPIES: usize = 2;
+/// How many twins fail at first.
+pub const FRAILS: usize = 2;
+/// How many twins break.
+pub const GLASSES: usize = 2;
 /// Hubs at most; a plan has two or more of them.
 const HUBS_MAX: usize = 5;
 const SECOND_NS: i64 = 1_000_000_000;
@@ -40,7 +44,9 @@ fn compiled(version: usize, hubs: usize) -> Program {
     let mut text: Vec<String> = head.lines().map(str::to_owned).collect();
     text.push(String::new());
     text.extend(rest.lines().filter(is_there).map(str::to_owned));
-    text.extend((0..hubs).map(|hub| format!("Hub ensure: 'hub-{hub}'.")));
+    text.extend((0..hubs).map(|hub| format!("Hub ensure: '{}'.", hub_path(hub))));
+    text.extend((0..FRAILS).map(|frail| format!("Frail ensure: '{}'.", frail_path(frail))));
+    text.extend((0..GLASSES).map(|glass| format!("Glass ensure: '{}'.", glass_path(glass))));
     let source = SourceText { name: "twins.twin".to_owned(), text: text.join("\n") };
     let compilation = compile(vec![source], &mut NoSources, &[kernel::image()]);
     let errors: Vec<_> = compilation.diagnostics.iter().filter(|one| one.code.severity() == Severity::Error).collect();
@@ -106,6 +112,19 @@ pub enum Act {
     },
     /// What was kept gets blocks.
     Open,
+    /// For a twin whose turns fail until their time has come.
+    Labour {
+        frail: usize,
+        for_ms: u64,
+    },
+    /// For a twin that may be in quarantine.
+    Fill {
+        glass: usize,
+    },
+    /// It goes into quarantine.
+    Crack {
+        glass: usize,
+    },
     /// Its turn changes much, then fails.
     Fail {
         to: usize,
@@ -143,6 +162,16 @@ pub fn hub_path(hub: usize) -> String {
 /// The path of a copy of a hub.
 pub fn copy_path(copy: usize) -> String {
     format!("copy-{copy}")
+}
+
+/// The path of a twin that fails at first.
+pub fn frail_path(frail: usize) -> String {
+    format!("frail-{frail}")
+}
+
+/// The path of a twin that breaks.
+pub fn glass_path(glass: usize) -> String {
+    format!("glass-{glass}")
 }
 
 impl Feed {
@@ -188,6 +217,11 @@ impl Feed {
             Act::Greet { guest: one } => ("greet:guest:", vec![guest(one)]),
             Act::Keep { of } => ("keep:of:", vec![path(of)]),
             Act::Open => ("open:", vec![]),
+            Act::Labour { frail, for_ms } => {
+                ("labour:at:for:", vec![Datum::from(frail_path(*frail).as_str()), number(*for_ms)])
+            }
+            Act::Fill { glass } => ("fill:glass:", vec![Datum::from(glass_path(*glass).as_str())]),
+            Act::Crack { glass } => ("crack:glass:", vec![Datum::from(glass_path(*glass).as_str())]),
             Act::Fail { to } => ("fail:to:", vec![path(to)]),
             Act::Overdraw { to } => ("overdraw:to:", vec![path(to)]),
             Act::Spoil { to } => ("spoil:to:", vec![path(to)]),
@@ -231,6 +265,8 @@ pub enum Step {
     Upgrade {
         version: usize,
     },
+    /// Twins in quarantine are released.
+    Release,
     /// What the log says is run again.
     Verify,
     /// Something goes wrong, after so many writes and flushes.
@@ -300,7 +336,7 @@ const PARTITIONS: [u16; 5] = [1, 1, 2, 3, 8];
 
 fn act(dice: &mut Dice, hubs: usize) -> Act {
     let to = dice.below(hubs);
-    match dice.below(34) {
+    match dice.below(41) {
         0 | 1 => Act::Take,
         2..=5 => Act::Pass { to },
         6 | 7 => Act::Hop { via: (0..dice.between(1, 4)).map(|_| dice.below(hubs)).collect() },
@@ -322,6 +358,9 @@ fn act(dice: &mut Dice, hubs: usize) -> Act {
         29 => Act::Greet { guest: dice.below(2) },
         30 | 31 => Act::Keep { of: to },
         32 => Act::Open,
+        36..=38 => Act::Fill { glass: dice.below(GLASSES) },
+        39 => Act::Crack { glass: dice.below(GLASSES) },
+        33..=35 => Act::Labour { frail: dice.below(FRAILS), for_ms: dice.below(500) as u64 },
         _ => Act::Pot { pot: dice.below(2) },
     }
 }
@@ -353,6 +392,7 @@ fn steps(dice: &mut Dice, plan: &Plan) -> Vec<Step> {
                 steps.push(Step::Upgrade { version });
             }
             12 if dice.one_in(4) => steps.push(Step::Verify),
+            17 if dice.one_in(3) => steps.push(Step::Release),
             13 if trouble > 0 && dice.one_in(2) => {
                 steps.push(if dice.one_in(2) { Step::Leave } else { Step::Blackout });
             }
