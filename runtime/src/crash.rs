@@ -151,8 +151,7 @@ fn wherever_it_crashes_what_is_tried_again_or_waits_for_a_release_is_handled_onc
             partitions.advance_to(vm, end_ns).expect("the store takes it");
             partitions.commit().expect("written");
             let what = format!("after {crash_after}, checkpoint {checkpoint}");
-            let mut got =
-                |system: &mut System, path: &str| system.send(path, "got", &[], &mut Anything).expect("handled");
+            let got = |system: &mut System, path: &str| system.send(path, "got", &[], &mut Anything).expect("handled");
             let list = |numbers: &[i64]| Datum::Array(numbers.iter().map(|&x| Datum::Int(x.into())).collect());
             assert_eq!(got(&mut system, "valve"), list(&[1, 2, 3, 4]), "{what}");
             assert_eq!(got(&mut system, "pump"), list(&[1]), "{what}");

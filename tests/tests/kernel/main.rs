@@ -7,6 +7,7 @@
 
 mod hostile;
 mod numbers;
+mod promises;
 mod twins;
 
 use std::collections::BTreeSet;
