@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use twintalk_compiler::{NoSources, SourceText, compile};
-use twintalk_store::Durability;
+use twintalk_store::{Durability, Position};
 
 use crate::clock::ClockKind;
 use crate::message::{FaultReport, From, Message};
 use crate::partition::Core;
+use crate::recall::Recalled;
 use crate::replay::Moment;
+use crate::supervision::Supervisor;
 use crate::{Datum, OpenOptions, Output, Program, System, kernel};
 
 struct Nowhere;
@@ -164,6 +166,41 @@ fn wherever_it_crashes_what_is_tried_again_or_waits_for_a_release_is_handled_onc
             let report = system.verify(&mut |_| {}).expect("readable");
             assert_eq!(report.differences, Vec::<String>::new(), "{what}");
         }
+    }
+}
+
+#[test]
+fn what_supervision_remembers_is_folded_from_records() {
+    for stop_after in 1..24 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut system = open(folder.path(), FRAGILE);
+        system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+        let (partitions, vm) = system.parts();
+        let core = partitions.first();
+        core.enqueue(Message::new("s", "go", vec![0], From::Program));
+        for _ in 0..stop_after {
+            if !step(core, vm) {
+                let Some(due_ns) = core.first_due().map(|(due_ns, ..)| due_ns) else { break };
+                core.clock.drive_to(due_ns);
+            }
+        }
+        core.commit().expect("written");
+        let mut recalled = Recalled::default();
+        let partition = core.partition;
+        crate::replay::each_record(&*core.store.clone(), partition, Position::FIRST, |position, record, _| {
+            recalled.take(partition, position, record);
+            Ok(())
+        })
+        .expect("readable");
+        assert_eq!(recalled.differences(core).expect("readable"), Vec::<String>::new(), "after {stop_after}");
+        let before = core.supervisor.quarantined().map(|(path, at, ..)| (path.to_owned(), at)).collect::<Vec<_>>();
+        let due_ns = core.supervisor.first_retry().map(|(due_ns, message)| (due_ns, message.attempts));
+        core.supervisor = Supervisor::default();
+        recalled.restore(core, vm).expect("the store takes it");
+        let after = core.supervisor.quarantined().map(|(path, at, ..)| (path.to_owned(), at)).collect::<Vec<_>>();
+        assert_eq!(after, before, "after {stop_after}");
+        let again_ns = core.supervisor.first_retry().map(|(due_ns, message)| (due_ns, message.attempts));
+        assert_eq!(again_ns, due_ns, "after {stop_after}");
     }
 }
 

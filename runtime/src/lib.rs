@@ -21,6 +21,7 @@ mod partitions;
 mod place;
 mod post;
 mod program;
+mod recall;
 mod replay;
 mod resident;
 mod slab;

@@ -137,7 +137,7 @@ pub(crate) struct Core {
     pub(crate) supervisor: Supervisor,
     awaited: BTreeMap<u64, Awaited>,
     next_question: u64,
-    next_waiting: u64,
+    pub(crate) next_waiting: u64,
     /// The last record pushed.
     pub(crate) last_record: Position,
     pub(crate) last_time_ns: i64,

@@ -15,6 +15,7 @@ use crate::datum::Datum;
 use crate::message::{DROP, Message, PROGRAM, QUARANTINE, SYSTEM_PATH, action, decode_answer};
 use crate::near::{another_kind, load};
 use crate::partition::Core;
+use crate::recall::Recalled;
 use crate::resident::read_row;
 use crate::system::{System, earlier_program, load_program, sender_text};
 use crate::values;
@@ -121,7 +122,7 @@ fn damaged(partition: Partition, position: Position, what: &'static str) -> Stor
 }
 
 /// Calls `visit` with every record from `from` on.
-fn each_record(
+pub(crate) fn each_record(
     store: &dyn Store,
     partition: Partition,
     from: Position,
@@ -216,7 +217,9 @@ fn recover_outbox(cores: &mut [Core], from: usize) -> Result<(), StoreError> {
             }
             record::Outcome::Failed(failure) => failed = Some(fault_of(failure)),
         }
-        if record.envelope.flags.contains(record::Flags::REPLIES)
+        let flags = record.envelope.flags;
+        if flags.contains(record::Flags::REPLIES)
+            && !flags.contains(record::Flags::RETRIES)
             && let record::Sender::Twin(sender) = record.cause.sender
         {
             let answer = match &failed {
@@ -575,7 +578,9 @@ fn verify_partition(
         limits: core.limits,
     };
     let partition = core.partition;
+    let mut recalled = Recalled::default();
     each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
+        recalled.take(partition, position, record);
         if report.differences.len() < DIFFERENCES_MAX
             && let Err(difference) = verifier.check(&core.program, vm, position, record)
         {
@@ -601,6 +606,7 @@ fn verify_partition(
             }
         }
     }
+    report.differences.extend(recalled.differences(core)?);
     let end = core.store.end(partition)?;
     // What is not committed yet is not in the log.
     for view in core.residents.iter().filter(|view| view.last < end) {

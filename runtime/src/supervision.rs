@@ -15,14 +15,15 @@ use rustc_hash::FxHashMap;
 use twintalk_bytecode::image::{GivingUp, Supervision};
 use twintalk_store::record::{Flags, Origin};
 use twintalk_store::{Corruption, Key, KeyRange, Place, Position, StoreError, Table};
-use twintalk_vm::codec::{failed_arguments, read_failed_arguments};
-use twintalk_vm::turn::{Failed, RELEASE, first_segment};
+use twintalk_vm::codec::read_failed_arguments;
+use twintalk_vm::turn::{RELEASE, first_segment};
 use twintalk_vm::{Fault, Vm};
 
 use crate::message::{
     DROP, FAILED, From, Message, QUARANTINE, REPLY, TIMER, is_own, message_to_row, report, take_message, text,
 };
 use crate::partition::{Core, Reply};
+use crate::recall::told_arguments;
 use crate::resident::put_number;
 use crate::supervise::{Decision, Failures, decide};
 
@@ -250,36 +251,45 @@ impl Core {
         let Err(fault) = result else { return Ok(()) };
         let origin = Origin { partition: self.partition, position };
         if verdict.dead {
-            let row = letter_to_row(message, fault, self.last_time_ns);
-            let mut key = Key::new();
-            self.rows.put(Table::DeadLetters, key.dead_letter(self.partition, position), position, &row);
+            let row = letter_to_row(message, &fault.kind, &fault.text, self.last_time_ns);
+            self.restore_letter(position, &row);
         }
         if let Some(parent) = verdict.tell {
-            let arguments = match message.selector == FAILED {
-                // The twin above is told what this one was told.
-                true => message.arguments.clone(),
-                false => {
-                    let arguments = if message.selector == REPLY { &[0][..] } else { &message.arguments };
-                    failed_arguments(&Failed {
-                        part: &message.path,
-                        selector: &message.selector,
-                        arguments: arguments.into(),
-                        kind: &fault.kind,
-                        text: &fault.text,
-                    })
-                }
-            };
-            let order = self.post.next_order();
-            let told = Message { order, ..Message::new(&parent, FAILED, arguments, From::Supervisor { origin }) };
-            // It is in the waiting list until its turn is recorded, so it is not lost.
-            let told = self.keep(told);
-            self.queue.push_front(told);
+            let arguments = told_arguments(message, &fault.kind, &fault.text);
+            self.restore_told(Message::new(&parent, FAILED, arguments, From::Supervisor { origin }));
         }
         if verdict.quarantine && !self.supervisor.is_quarantined(&message.path) {
             let mark = Message::new(&message.path, QUARANTINE, vec![0], From::Supervisor { origin });
             self.note(vm, mark)?;
         }
         Ok(())
+    }
+
+    /// Queues a message that tells a twin of a failure. It is in the waiting list until its turn is recorded, so it is not
+    /// lost.
+    pub(crate) fn restore_told(&mut self, message: Message) {
+        let message = self.keep(Message { order: self.post.next_order(), ..message });
+        self.queue.push_front(message);
+    }
+
+    /// Writes the row of a dead letter.
+    pub(crate) fn restore_letter(&mut self, position: Position, row: &[u8]) {
+        let mut key = Key::new();
+        self.rows.put(Table::DeadLetters, key.dead_letter(self.partition, position), position, row);
+    }
+
+    /// Takes a message that is tried again, and writes its row.
+    pub(crate) fn restore_retry(&mut self, message: Message) {
+        // Its first record has taken it.
+        self.next_waiting += 1;
+        let message = self.keep(Message { waiting: Some(self.next_waiting - 1), ..message });
+        self.await_retry(message);
+    }
+
+    /// Notes that a twin is in quarantine.
+    pub(crate) fn restore_quarantine(&mut self, path: &str, at: Position, since_ns: i64) {
+        self.supervisor.quarantined.insert(path.to_owned(), Quarantine { at, since_ns, waiting: VecDeque::new() });
+        self.put_supervision(path);
     }
 
     /// Takes a message that is tried again when its time has come.
@@ -299,9 +309,7 @@ impl Core {
         let position = self.push_note(vm, &message)?;
         match &*message.selector {
             QUARANTINE => {
-                let quarantine = Quarantine { at: position, since_ns: self.last_time_ns, waiting: VecDeque::new() };
-                self.supervisor.quarantined.insert(message.path.clone(), quarantine);
-                self.put_supervision(&message.path);
+                self.restore_quarantine(&message.path, position, self.last_time_ns);
             }
             RELEASE => self.lift(&message.path),
             // The row went with the record.
@@ -420,7 +428,7 @@ fn supervision_from_row(row: &[u8]) -> Option<(Option<Quarantine>, Failures)> {
 }
 
 /// A dead letter as its row has it: of a failure that a twin was told of in vain, the message that failed first.
-fn letter_to_row(message: &Message, fault: &Fault, time_ns: i64) -> Vec<u8> {
+pub(crate) fn letter_to_row(message: &Message, kind: &str, text: &str, time_ns: i64) -> Vec<u8> {
     let told = if message.selector == FAILED { read_failed_arguments(&message.arguments) } else { None };
     let first = told.map(|failed| {
         let arguments = failed.arguments.into_owned();
@@ -429,7 +437,7 @@ fn letter_to_row(message: &Message, fault: &Fault, time_ns: i64) -> Vec<u8> {
     });
     let (message, kind, text) = match &first {
         Some((message, kind, text)) => (message, &**kind, &**text),
-        None => (message, &*fault.kind, &*fault.text),
+        None => (message, kind, text),
     };
     let mut row = time_ns.to_le_bytes().to_vec();
     for text in [kind, text] {

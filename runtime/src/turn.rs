@@ -157,7 +157,7 @@ impl Core {
         let answers: Vec<Vec<u8>> = asked.answers.iter().map(|answer| encode_answer(answer.reply.as_deref())).collect();
         let twins = record_twins(&self.residents, shapes, message, effects);
         let trace: String;
-        let replies = matches!(message.from, From::Twin { wanted: true, .. }) && !verdict.tries_again();
+        let replies = matches!(message.from, From::Twin { wanted: true, .. });
         let outcome = match result {
             Ok(reply) => record::Outcome::Committed(record::Effects {
                 reply: replies.then_some(reply),
