@@ -11,6 +11,7 @@ pub mod file;
 pub mod image;
 pub mod op;
 pub mod operand;
+pub mod units;
 pub mod verify;
 
 pub use image::Image;
