@@ -104,7 +104,8 @@ impl From<OpenError> for Failure {
             OpenError::Verify(_)
             | OpenError::Link(_)
             | OpenError::OtherProgram { .. }
-            | OpenError::VersionMissing { .. } => Failure::wrong(error.to_string()),
+            | OpenError::VersionMissing { .. }
+            | OpenError::VersionLower { .. } => Failure::wrong(error.to_string()),
             OpenError::StoredProgram(_) | OpenError::Replay(_) => {
                 Failure { exit: Exit::Store, message: error.to_string() }
             }

@@ -24,6 +24,7 @@ use crate::rows::{Field, Format, Row, Table};
 use crate::store::Install;
 use crate::template::Template;
 use crate::terminal::{count, person_on_stderr, say};
+use crate::trial;
 
 /// How many rows are read ahead.
 const ROWS_AHEAD: usize = 4096;
@@ -109,6 +110,7 @@ impl Feed {
             },
         };
         let mut console = Console::new();
+        trial::report_orphans(&system, &mut console);
         console.feed = Some(source.clone());
         console.progress = Progress::start(bytes_total, "bytes");
         let mut feeder = Feeder { system, console, source, plan, make, acks: self.acks, tally: Tally::default() };

@@ -27,6 +27,7 @@ mod state;
 mod store;
 mod template;
 mod terminal;
+mod trial;
 mod twins;
 mod verb;
 mod verify;

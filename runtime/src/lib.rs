@@ -30,7 +30,9 @@ mod supervision;
 mod system;
 pub mod time;
 mod timers;
+mod trial;
 mod turn;
+mod upgrade;
 mod values;
 
 pub use clock::{ClockKind, VIRTUAL_START_NS};
@@ -44,5 +46,7 @@ pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary, VerifyReport};
 #[doc(hidden)]
 pub use system::Simulated;
 pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};
+pub use trial::{Trial, TrialStep, Tried};
 pub use twintalk_store::{Durability, Position, Settings, StoreError};
 pub use twintalk_vm::{Fault, Limits};
+pub use upgrade::{Lowered, Orphans};

@@ -212,7 +212,11 @@ impl Near<'_> {
             && let Some(view) = self.residents.get(&query.path).filter(|view| view.exists)
             && !vm.is_of_kind(view.image, kind)
         {
-            return Answer::Here(FarAnswer { composite, turn, reply: Err(another_kind(&query.path, kind)) });
+            return Answer::Here(FarAnswer {
+                composite,
+                turn,
+                reply: Err(another_kind(vm, view.image, &query.path, kind)),
+            });
         }
         if let Some(fault) = self.exhausted(query) {
             return Answer::Here(FarAnswer { composite, turn, reply: Err(fault) });
@@ -262,6 +266,12 @@ impl Near<'_> {
 }
 
 /// The fault of a message to a twin that is not of the kind its sender takes it to be.
-pub(crate) fn another_kind(path: &str, kind: &str) -> Fault {
-    Fault { kind: "NoSuchTwin".to_owned(), text: format!("the twin at {path} is no {kind}"), trace: Vec::new() }
+pub(crate) fn another_kind(vm: &Vm, image: &[u8], path: &str, kind: &str) -> Fault {
+    let shape = twintalk_vm::codec::shape_of_image(image).and_then(|shape| vm.shapes().get(shape));
+    let text = match shape.map(|shape| shape.prototype.as_str()) {
+        Some(actual) if vm.find_class(actual).is_some() => format!("the twin at {path} is a {actual}, not a {kind}"),
+        Some(actual) => format!("the twin at {path} is a {actual}, which the program does not define, not a {kind}"),
+        None => format!("the twin at {path} is no {kind}"),
+    };
+    Fault { kind: "NoSuchTwin".to_owned(), text, trace: Vec::new() }
 }

@@ -599,7 +599,7 @@ impl Core {
     fn of_another_kind(&mut self, vm: &Vm, path: &str, kind: &str) -> Result<Option<Fault>, StoreError> {
         load(&mut self.residents, &*self.store, self.partition, path)?;
         let view = self.residents.get(path).filter(|view| view.exists);
-        Ok(view.filter(|view| !vm.is_of_kind(view.image, kind)).map(|_| another_kind(path, kind)))
+        Ok(view.filter(|view| !vm.is_of_kind(view.image, kind)).map(|view| another_kind(vm, view.image, path, kind)))
     }
 
     /// Whether the message is one that the twin answers as a query.

@@ -1,7 +1,7 @@
 //! What a store runs: the kernel and a program's definitions, under one hash.
 
 use twintalk_bytecode::definitions::definitions;
-use twintalk_bytecode::image::{Image, Prototype, PrototypeKind};
+use twintalk_bytecode::image::Image;
 use twintalk_bytecode::{file, verify};
 use twintalk_store::record::ProgramHash;
 use twintalk_vm::{Shape, Shapes};
@@ -109,27 +109,6 @@ fn get_text(bytes: &mut &[u8]) -> Option<String> {
     let (text, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     String::from_utf8(text.to_vec()).ok()
-}
-
-/// The names of the slots of a definition, constants left out.
-fn slots(image: &Image, definition: &Prototype) -> Vec<String> {
-    let slots = definition.instance.slots.iter().filter(|slot| !slot.constant);
-    slots.map(|slot| image.name(slot.name).to_owned()).collect()
-}
-
-/// Twins whose slots changed although their version did not: the upgrade is refused.
-pub(crate) fn versions_missing(stored: &Image, given: &Image) -> Vec<String> {
-    stored
-        .prototypes
-        .iter()
-        .filter(|old| old.kind == PrototypeKind::Twin)
-        .filter_map(|old| {
-            let name = stored.name(old.name);
-            let new = given.prototypes.iter().find(|new| given.name(new.name) == name)?;
-            let changed = slots(stored, old) != slots(given, new);
-            (changed && new.version <= old.version).then(|| name.to_owned())
-        })
-        .collect()
 }
 
 #[cfg(test)]

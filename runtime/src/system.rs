@@ -27,6 +27,7 @@ use crate::place::PLACING;
 use crate::post::Post;
 use crate::program::{self, Program};
 use crate::replay;
+use crate::upgrade::{Lowered, Orphans, Versions};
 use crate::values;
 
 /// How many records, and messages not handled yet, may wait for one commit.
@@ -83,6 +84,11 @@ pub enum OpenError {
         /// The definitions.
         prototypes: Vec<String>,
     },
+    /// Twins are of a later version than their definition would be.
+    VersionLower {
+        /// The definitions.
+        prototypes: Vec<Lowered>,
+    },
     /// The store has definitions that cannot be read.
     StoredProgram(String),
     /// The state that rows and log say is not one that the definitions can read.
@@ -106,6 +112,16 @@ impl std::fmt::Display for OpenError {
                     "the slots of {} have changed, but not the version: raise it, as in `version 2.`",
                     prototypes.join(", ")
                 )
+            }
+            OpenError::VersionLower { prototypes } => {
+                let lines = prototypes.iter().map(|Lowered { prototype, from, to, twins }| {
+                    format!(
+                        "{prototype} goes back from version {from} to {to}, but {twins} of its twins are of a later one already: \
+                         go on with version {}, and a `migrate {from}`",
+                        from.saturating_add(1)
+                    )
+                });
+                f.write_str(&lines.collect::<Vec<_>>().join("\n"))
             }
             OpenError::StoredProgram(what) => write!(f, "the definitions in the store cannot be read: {what}"),
             OpenError::Replay(what) => write!(f, "the log cannot be replayed: {what}"),
@@ -175,6 +191,7 @@ pub struct System {
     partitions: Partitions,
     read_only: bool,
     checkpointed_records: u64,
+    orphans: Vec<Orphans>,
     arguments: Vec<String>,
     /// Paths at which a twin is about to be made for an outside sender.
     making: BTreeSet<String>,
@@ -261,6 +278,7 @@ impl System {
             Some(hash) => Some(load_program(&*store, hash)?),
             None => None,
         };
+        let mut versions = Versions::default();
         let (kernel_image, program, hash, is_new) = match (options.program, stored, stored_hash) {
             (Some(program), stored, stored_hash) => {
                 verify::verify(&program.image).map_err(OpenError::Verify)?;
@@ -272,10 +290,7 @@ impl System {
                         let difference = difference((&old_kernel, &stored), (kernel::image(), &program.definitions));
                         return Err(OpenError::OtherProgram { difference });
                     }
-                    let prototypes = program::versions_missing(&stored, &program.definitions);
-                    if !prototypes.is_empty() {
-                        return Err(OpenError::VersionMissing { prototypes });
-                    }
+                    versions = Versions::compare(&stored, &program.definitions);
                 }
                 (kernel::image().clone(), program, hash, !same)
             }
@@ -310,6 +325,7 @@ impl System {
         replay::recover(partitions.all(), &mut vm).map_err(OpenError::from)?;
         let now_ns = partitions.now_ns();
         partitions.drive_to(now_ns);
+        let orphans = versions.check(&partitions, &vm, before)?;
         if !options.read_only && (is_new || vm.shapes().len() != before) {
             partitions.first().install_program(&program, vm.shapes())?;
         }
@@ -328,6 +344,7 @@ impl System {
             partitions,
             read_only: options.read_only,
             checkpointed_records: 0,
+            orphans,
             arguments: Vec::new(),
             making: BTreeSet::new(),
             fed: BTreeMap::new(),
@@ -576,6 +593,12 @@ impl System {
     }
 
     // ---- looking ----
+
+    /// Twins that were there when the store was upgraded, of definitions that the new program does not have: messages to
+    /// them are the fault `UnknownPrototype` until it has them again.
+    pub fn orphans(&self) -> &[Orphans] {
+        &self.orphans
+    }
 
     /// Moves every object at every allocation from now on: finds what forgets one. For tests.
     #[doc(hidden)]

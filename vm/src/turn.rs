@@ -58,6 +58,8 @@ pub enum Action<'a> {
         /// Its state, as [`crate::clone`] writes it.
         arguments: &'a [u8],
     },
+    /// Nothing: the twin is brought up to its definition and checked, whether or not that changes it.
+    Check,
     /// A timer that repeats is set again, after its turn failed.
     Rearm {
         /// Its name.
@@ -284,6 +286,8 @@ pub(crate) struct TwinInTurn {
     /// The next number for an object of it.
     pub counter: u32,
     pub removed: bool,
+    /// Whether it is checked although nothing of it has changed.
+    pub to_check: bool,
     /// Whether it takes nothing but queries.
     pub quarantined: bool,
     /// Whether it was made where this turn removed one that was at rest.
@@ -417,6 +421,7 @@ impl TurnState {
             birth,
             counter,
             removed: false,
+            to_check: false,
             quarantined: false,
             replaces,
             old_slots: Vec::new(),
@@ -631,6 +636,11 @@ impl Vm {
                 Ok(None) => End::NotYet,
                 Ok(Some(Err(fault))) | Err(fault) => End::Failed(fault),
             },
+            Action::Check => {
+                let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                self.run.turn.twins[nth].to_check = true;
+                End::Done(Value::NIL)
+            }
             Action::Rearm { name } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 let name = Value::symbol(self.symbols.intern(name).0);

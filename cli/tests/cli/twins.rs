@@ -385,12 +385,28 @@ fn other_definitions_need_an_upgrade() {
             ! twintalk: the slots of Tank have changed, but not the version: raise it, as in `version 2.`
             exit 1
             $ run wrong.twin --store s --upgrade --dry-run
-            0 twins can go on with these definitions, 1 cannot
+            Tank has the new slot `litres`
+            Tank no longer has the slot `level`
+            Tank no longer has the constant `capacity`
+            Tank goes from version 1 to 2
+            Tank no longer has the event `alarm:`
+            Tank has another method `fill:`
+            Tank no longer has the method `free`
+            Tank has the new migration from version 1
+            Tank: 1 twin, 0 carried over, 1 cannot go on
             ! twintalk: tank-1: MessageNotUnderstood: Float does not understand #oops
             !   Tank>>migrate 1 of tank-1 (wrong.twin:4:50)
             exit 1
             $ run other.twin --store s --upgrade --dry-run
-            1 twin can go on with these definitions
+            Tank has the new slot `litres`
+            Tank no longer has the slot `level`
+            Tank no longer has the constant `capacity`
+            Tank goes from version 1 to 2
+            Tank no longer has the event `alarm:`
+            Tank has another method `fill:`
+            Tank no longer has the method `free`
+            Tank has the new migration from version 1
+            Tank: 1 twin, 1 carried over
             $ send tank-1 free --store s
             70.0
             $ run other.twin --store s --upgrade
