@@ -62,6 +62,22 @@ impl Exact {
         self.times(Exact::new(other.denominator, other.numerator)?)
     }
 
+    /// The sum. `None`: past what fits.
+    pub fn plus(self, other: Exact) -> Option<Exact> {
+        self.minus(Exact { numerator: other.numerator.checked_neg()?, ..other })
+    }
+
+    /// As near as a float comes.
+    pub fn as_float(self) -> f64 {
+        self.numerator as f64 / self.denominator as f64
+    }
+
+    fn minus(self, other: Exact) -> Option<Exact> {
+        let left = self.numerator.checked_mul(other.denominator)?;
+        let right = other.numerator.checked_mul(self.denominator)?;
+        Exact::new(left.checked_sub(right)?, self.denominator.checked_mul(other.denominator)?)
+    }
+
     fn power(self, exponent: i8) -> Option<Exact> {
         let mut power = Exact::ONE;
         for _ in 0..exponent.unsigned_abs() {
@@ -391,14 +407,15 @@ const NAMES: &[(Dimension, &str)] = &[
     (CATALYSIS, "a catalytic activity"),
 ];
 
+/// The base units, in the order of [`Dimension`].
+const BASE: [&str; 8] = ["m", "kg", "s", "A", "K", "mol", "cd", "rev"];
+
 /// What `dimension` is called; its base units where it has no name.
 pub fn dimension_name(dimension: Dimension) -> String {
     if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == dimension) {
         return (*name).to_owned();
     }
-    let symbols = ["m", "kg", "s", "A", "K", "mol", "cd", "rev"];
-    let terms = symbols.iter().zip(dimension).filter(|(_, exponent)| *exponent != 0);
-    written(terms.map(|(symbol, exponent)| (*symbol, exponent)))
+    Unit::base_of(dimension).to_string()
 }
 
 /// A symbol, with a prefix or without.
@@ -421,6 +438,13 @@ impl Unit {
     /// The unit of no dimension: one.
     pub fn one() -> Unit {
         Unit { terms: Vec::new(), factor: Exact::ONE, offset: Exact::ZERO, dimension: RATIO }
+    }
+
+    /// The product of base units that measures `dimension`.
+    pub fn base_of(dimension: Dimension) -> Unit {
+        let terms = BASE.iter().zip(dimension).filter(|(_, exponent)| *exponent != 0);
+        let terms = terms.map(|(symbol, exponent)| ((*symbol).to_owned(), exponent)).collect();
+        Unit { terms, factor: Exact::ONE, offset: Exact::ZERO, dimension }
     }
 
     /// The unit that `text` writes. `None`: there is none.
@@ -457,6 +481,19 @@ impl Unit {
         let factor = Exact::new(row.factor.0, row.factor.1)?.times(ten.power(power)?)?;
         let offset = Exact::new(row.offset.0, row.offset.1)?;
         Some(Unit { terms: vec![(text.to_owned(), 1)], factor, offset, dimension: row.dimension })
+    }
+
+    /// A unit of so many of this one, which has no name. `None`: past what fits.
+    pub fn scaled(&self, factor: Exact) -> Option<Unit> {
+        Some(Unit { factor: self.factor.times(factor)?, ..self.clone() })
+    }
+
+    /// What turns a value of this unit into one of `to`: a factor, and then a term. `None`: they measure different things,
+    /// or it is past what fits.
+    pub fn conversion(&self, to: &Unit) -> Option<(Exact, Exact)> {
+        (self.dimension == to.dimension).then_some(())?;
+        let zero = self.offset.minus(to.offset)?.over(to.factor)?;
+        Some((self.factor.over(to.factor)?, zero))
     }
 
     /// Whether its zero lies elsewhere than that of others of its dimension.

@@ -1,6 +1,7 @@
 //! What `<...>` says about a slot, and whether its first value agrees.
 
-use twintalk_bytecode::image::Annotation;
+use twintalk_bytecode::image::{self, Annotation};
+use twintalk_bytecode::units::{self, Unit};
 
 use crate::ast::{self, AnnotationPart, ExpressionKind, Literal, Slot, SlotInitial, Span};
 use crate::diagnostic::{Code, Diagnostic};
@@ -8,18 +9,6 @@ use crate::literals;
 use crate::loader::is_capitalised;
 use crate::names::{Names, nearest};
 use crate::program::Program;
-
-/// The units that `keep:` understands, in nanoseconds.
-const DURATIONS: &[(&[&str], i64)] = &[
-    (&["nanosecond", "nanoseconds"], 1),
-    (&["microsecond", "microseconds"], 1_000),
-    (&["millisecond", "milliseconds"], 1_000_000),
-    (&["second", "seconds"], 1_000_000_000),
-    (&["minute", "minutes"], 60 * 1_000_000_000),
-    (&["hour", "hours"], 3_600 * 1_000_000_000),
-    (&["day", "days"], 86_400 * 1_000_000_000),
-    (&["week", "weeks"], 7 * 86_400 * 1_000_000_000),
-];
 
 /// Reads annotations of one file.
 pub(crate) struct AnnotationReader<'r, 'a, 'o> {
@@ -43,6 +32,7 @@ impl<'a> AnnotationReader<'_, 'a, '_> {
         };
         let mut type_name = None;
         let (mut min, mut max) = (None, None);
+        let mut unit_span = None;
         for part in written.parts {
             match part {
                 AnnotationPart::Name(name) if is_capitalised(name.text) => match type_name {
@@ -56,9 +46,13 @@ impl<'a> AnnotationReader<'_, 'a, '_> {
                 AnnotationPart::Name(name) => {
                     if !self.word(&mut annotation, name) {
                         self.unit(&mut annotation, name);
+                        unit_span.get_or_insert(name.span);
                     }
                 }
-                AnnotationPart::String(name) => self.unit(&mut annotation, name),
+                AnnotationPart::String(name) => {
+                    self.unit(&mut annotation, name);
+                    unit_span.get_or_insert(name.span);
+                }
                 AnnotationPart::Number(_, span) => annotation.other.push(self.as_written(*span)),
                 AnnotationPart::Keyword { name, value, unary, span } => {
                     // By the grammar `max: 3 personal` sends `personal` to 3, which nobody means.
@@ -75,19 +69,7 @@ impl<'a> AnnotationReader<'_, 'a, '_> {
                                 self.wrong(name.span, format!("`{}` twice", name.text));
                                 continue;
                             }
-                            let (Some(number), None) = (literals::approximate(*value), unary) else {
-                                self.wrong(*span, format!("`{}` takes a number", name.text));
-                                continue;
-                            };
-                            *limit = Some((number, *span));
-                            match literals::literal(*value, self.names) {
-                                Ok(literal) if name.text == "min:" => annotation.min = Some(literal),
-                                Ok(literal) => annotation.max = Some(literal),
-                                Err(reason) => {
-                                    let message = format!("this literal has {reason}");
-                                    self.diagnostics.push(Diagnostic::new(Code::TooLarge, self.file, *span, message));
-                                }
-                            }
+                            *limit = Some((*value, unary.map(|unary| unary.text), *span));
                         }
                         "keep:" if annotation.keep_ns.is_some() => self.wrong(name.span, "`keep:` twice"),
                         "keep:" => match duration_ns(*value, unary.map(|unary| unary.text)) {
@@ -105,6 +87,14 @@ impl<'a> AnnotationReader<'_, 'a, '_> {
                 }
             }
         }
+        let unit = annotation.unit.as_deref().and_then(Unit::parse);
+        if let (Some(span), None, Some(text)) = (unit_span, &unit, &annotation.unit) {
+            let diagnostic = Diagnostic::new(Code::UnknownUnit, self.file, span, format!("there is no unit `{text}`"));
+            self.diagnostics.push(diagnostic.help("it is kept for tools; units are written like m3, 'rev/min', degC"));
+        }
+        // Bounds count in the unit of the slot, wherever that stands.
+        let min = min.and_then(|bound| self.bound("min:", bound, unit.as_ref(), &mut annotation.min));
+        let max = max.and_then(|bound| self.bound("max:", bound, unit.as_ref(), &mut annotation.max));
         if let (Some((min, _)), Some((max, span))) = (min, max)
             && min > max
         {
@@ -112,6 +102,51 @@ impl<'a> AnnotationReader<'_, 'a, '_> {
         }
         self.check_initial(slot, type_name, min.map(|(min, _)| min), max.map(|(max, _)| max));
         annotation
+    }
+
+    /// Puts a bound into its `place`, in the unit of the slot; answers about how much it is.
+    fn bound(
+        &mut self,
+        name: &str,
+        (value, word, span): (Literal<'a>, Option<&'a str>, Span),
+        unit: Option<&Unit>,
+        place: &mut Option<image::Literal>,
+    ) -> Option<(f64, Span)> {
+        let Some(number) = literals::approximate(value) else {
+            self.wrong(span, format!("`{name}` takes a number, or a quantity in a slot with a unit"));
+            return None;
+        };
+        let Some(word) = word else {
+            match literals::literal(value, self.names) {
+                Ok(literal) => *place = Some(literal),
+                Err(reason) => {
+                    let message = format!("this literal has {reason}");
+                    self.diagnostics.push(Diagnostic::new(Code::TooLarge, self.file, span, message));
+                }
+            }
+            return Some((number, span));
+        };
+        let (Some(from), Some(unit)) = (unit_of_word(word), unit) else {
+            let what = if unit.is_some() { format!("`{word}` is no unit") } else { "the slot has no unit".to_owned() };
+            self.wrong(span, format!("`{name}` takes a number, or a quantity in a slot with a unit; {what}"));
+            return None;
+        };
+        let Some((factor, term)) = from.conversion(unit) else {
+            let (is, wanted) = (units::dimension_name(from.dimension), units::dimension_name(unit.dimension));
+            self.wrong(span, format!("the slot is for {wanted}, but `{word}` is for {is}"));
+            return None;
+        };
+        let exact = literals::small_integer(value).and_then(|number| {
+            let product = factor.times(units::Exact { numerator: number.into(), denominator: 1 })?;
+            let sum = product.plus(term)?;
+            i64::try_from(sum.numerator).ok().filter(|_| sum.denominator == 1)
+        });
+        let converted = number * factor.as_float() + term.as_float();
+        *place = Some(match exact {
+            Some(exact) => image::Literal::Integer(exact),
+            None => image::Literal::Float(converted.to_bits()),
+        });
+        Some((converted, span))
     }
 
     fn as_written(&self, span: Span) -> String {
@@ -230,14 +265,22 @@ fn is_of_type(literal: Literal<'_>, type_name: &str) -> Option<bool> {
     known.contains(&type_name).then(|| types.contains(&type_name))
 }
 
+/// The unit that a message to a number means; seconds where that is a duration.
+fn unit_of_word(word: &str) -> Option<Unit> {
+    match units::duration_of_word(word) {
+        Some(nanoseconds) => Unit::parse("s")?.scaled(units::Exact::new(nanoseconds.into(), 1_000_000_000)?),
+        None => Unit::parse(units::of_word(word)?),
+    }
+}
+
 /// `30 days` in nanoseconds.
 pub(crate) fn duration_ns(value: Literal<'_>, unit: Option<&str>) -> Option<i64> {
     let unit = unit?;
-    let (_, unit_ns) = DURATIONS.iter().find(|(names, _)| names.contains(&unit))?;
+    let unit_ns = units::duration_of_word(unit)?;
     let ns = match literals::small_integer(value) {
-        Some(count) => count.checked_mul(*unit_ns)?,
+        Some(count) => count.checked_mul(unit_ns)?,
         None => {
-            let ns = literals::approximate(value)? * *unit_ns as f64;
+            let ns = literals::approximate(value)? * unit_ns as f64;
             // Within what an i64 holds, with room to spare.
             (ns.abs() < 9e18).then_some(ns.round() as i64)?
         }

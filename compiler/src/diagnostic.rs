@@ -88,6 +88,8 @@ codes! {
     QueryWrites = "query-writes", Error;
     /// An annotation that is not understood: two types, `min:` without a number, a unit twice.
     WrongAnnotation = "wrong-annotation", Error;
+    /// A unit that nobody knows: it is kept for tools, and no quantity is converted to it.
+    UnknownUnit = "unknown-unit", Warning;
     /// A slot's first value against its own annotation.
     WrongInitialValue = "wrong-initial-value", Error;
     /// `----` in a `twin` or `trait`, slots in an `extend`, a timer outside a `twin`.

@@ -63,7 +63,7 @@ impl Vm {
         }
         match twin.birth {
             Birth::Made | Birth::Carried => true,
-            Birth::Loaded => written_to,
+            Birth::Loaded => written_to || twin.to_check,
         }
     }
 
@@ -74,11 +74,15 @@ impl Vm {
             let slot = &self.class(class).slots[index];
             let (name, wanted, bounded) =
                 (slot.name, slot.type_class, slot.annotation.min.is_some() || slot.annotation.max.is_some());
+            let measured = slot.annotation.unit.is_some();
             if let Some(keep_ns) = slot.annotation.keep_ns {
                 self.tell_to_keep(nth, index, keep_ns)?;
             }
-            if wanted.is_none() && !bounded {
+            if wanted.is_none() && !bounded && !measured {
                 continue;
+            }
+            if measured {
+                self.measure(nth, class, index)?;
             }
             let value = self.heap.slot(self.run.turn.twins[nth].value, index);
             if value.is_nil() {
@@ -113,6 +117,36 @@ impl Vm {
             }
         }
         Ok(())
+    }
+
+    /// Puts a number in the place of a quantity in a slot with a unit.
+    fn measure(&mut self, nth: usize, class: ClassId, index: usize) -> Result<(), Fault> {
+        let slot = &self.class(class).slots[index];
+        let Some(unit) = &slot.annotation.unit else { return Ok(()) };
+        let value = self.heap.slot(self.run.turn.twins[nth].value, index);
+        match self.in_slot_unit(value, unit, slot.type_class) {
+            None => Ok(()),
+            Some(Ok(amount)) => {
+                let number = match self.new_amount(amount) {
+                    Ok(number) => number,
+                    Err(stop) => return Err(self.fault_of_stop(stop)),
+                };
+                let twin = self.run.turn.twins[nth].value;
+                if self.set_slot(twin, index, number).is_err() {
+                    unreachable!("a twin is neither immutable nor in a query at commit");
+                }
+                Ok(())
+            }
+            Some(Err(wanted)) => {
+                let text = format!(
+                    "slot `{}` of {} is in {unit}, for {wanted}, but holds {}",
+                    self.symbols.name(slot.name),
+                    self.run.turn.twins[nth].path,
+                    self.describe(value)
+                );
+                Err(self.plain_fault(ExceptionKind::SlotType.name(), text))
+            }
+        }
     }
 
     /// Tells a series in a slot with `keep:` for how long it keeps its readings, unless it was told.
@@ -391,7 +425,7 @@ impl Vm {
     pub(crate) fn decode_fault(&self, error: &DecodeError) -> Fault {
         let kind = match error {
             DecodeError::Damaged(_) => "Damaged",
-            DecodeError::UnknownPrototype(_) => "UnknownPrototype",
+            DecodeError::UnknownPrototype(_) => return self.plain_fault("UnknownPrototype", error.to_string()),
             DecodeError::OutOfMemory => "OutOfMemory",
         };
         self.plain_fault(kind, error.to_string())
@@ -436,7 +470,7 @@ impl Vm {
                     let short: String = text.chars().take(40).collect();
                     format!("'{short}'")
                 }
-                (None, None) => "an object".to_owned(),
+                (None, None) => self.quantity_text(value).unwrap_or_else(|| "an object".to_owned()),
             },
         }
     }

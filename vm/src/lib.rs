@@ -29,6 +29,7 @@ pub mod primitive;
 pub mod primitives;
 pub mod profile;
 mod promise;
+mod quantity;
 pub mod reference;
 #[allow(unsafe_code, reason = "the slow half of the interpreter")]
 pub mod send;

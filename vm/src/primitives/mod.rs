@@ -16,6 +16,7 @@ mod list;
 mod object;
 mod promise;
 mod prototype;
+mod quantity;
 mod stream;
 mod support;
 mod text;
@@ -33,6 +34,7 @@ pub const TABLES: &[&[Row]] = &[
     object::ROWS,
     promise::ROWS,
     prototype::ROWS,
+    quantity::ROWS,
     stream::ROWS,
     text::ROWS,
     twin::ROWS,
