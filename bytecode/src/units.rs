@@ -241,7 +241,8 @@ const ROWS: &[Row] = &[
     si("kat", CATALYSIS, 1, 1),
     si("Gy", DOSE, 1, 1),
     si("Sv", DOSE, 1, 1),
-    // Ratios.
+    // Ratios, and what is counted.
+    row("count", RATIO, 1, 1).or(&["counts"]),
     row("%", RATIO, 1, 100).or(&["percent"]),
     row("permille", RATIO, 1, 1_000).or(&["‰"]),
     row("ppm", RATIO, 1, 1_000_000),

@@ -203,7 +203,15 @@ impl Plan {
                 Some(time::parse_moment_ns(&text).ok_or_else(|| format!("`{text}` is no time"))?)
             }
         };
-        Ok((self.to.fill(to)?, arguments.iter().map(Field::datum).collect(), time_ns))
+        let first = self.columns.len() - rest.len();
+        let arguments = arguments.iter().zip(&self.columns[first..]).map(|(field, column)| {
+            let datum = field.datum();
+            match datum.refusal() {
+                None => Ok(datum),
+                Some(reason) => Err(format!("column {column}: {reason}")),
+            }
+        });
+        Ok((self.to.fill(to)?, arguments.collect::<Result<_, String>>()?, time_ns))
     }
 }
 

@@ -9,6 +9,8 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use num_bigint::BigInt;
+use num_integer::Integer;
+use twintalk_bytecode::units::{self, Unit};
 
 use crate::time::moment_text;
 
@@ -101,11 +103,90 @@ impl Datum {
     }
 
     /// The value of a field of a table: a number if the field is wholly a number literal, nil if it is
-    /// empty, else a string.
+    /// empty, else a string. What is a number past all floats, or none, as programs write it, is not finite.
     pub fn field(text: &str) -> Datum {
-        match text {
-            "" => Datum::Nil,
-            _ => number(text).unwrap_or_else(|| Datum::String(text.to_owned())),
+        if text.is_empty() {
+            return Datum::Nil;
+        }
+        if let Some(number) = number(text) {
+            return number;
+        }
+        // `1e999`; `NaN`, `inf`, `-Infinity`: a sensor's way to say that it has nothing to say.
+        match text.parse::<f64>() {
+            Ok(number) if !number.is_finite() => Datum::Float(number),
+            Ok(_) | Err(_) => Datum::String(text.to_owned()),
+        }
+    }
+
+    /// So many of a unit: the kernel's Quantity.
+    pub fn quantity(number: Datum, unit: &str) -> Datum {
+        let slots = vec![("number".to_owned(), number), ("unit".to_owned(), Datum::from(unit))];
+        Datum::Object { prototype: "Quantity".to_owned(), slots }
+    }
+
+    /// The number and the unit, if it is a quantity.
+    pub fn as_quantity(&self) -> Option<(&Datum, &str)> {
+        match self {
+            Datum::Object { prototype, slots } if prototype == "Quantity" => match slots.as_slice() {
+                [(number_name, number), (unit_name, Datum::String(unit))]
+                    if number_name == "number" && unit_name == "unit" =>
+                {
+                    Some((number, unit))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// A length of time: the kernel's Duration.
+    fn duration(number: &Datum, unit_ns: i64) -> Option<Datum> {
+        let nanoseconds = match number {
+            Datum::Int(count) => count * unit_ns,
+            Datum::Float(count) => BigInt::from((count * unit_ns as f64).round() as i128),
+            Datum::Decimal { unscaled, scale } => {
+                let (product, power) = (unscaled * unit_ns, BigInt::from(10).pow(*scale));
+                // To the nearest whole one, as the kernel does.
+                let doubled: BigInt = product * 2 + &power;
+                doubled.div_floor(&(power * 2))
+            }
+            _ => return None,
+        };
+        let slots = vec![("nanoseconds".to_owned(), Datum::Int(nanoseconds))];
+        Some(Datum::Object { prototype: "Duration".to_owned(), slots })
+    }
+
+    /// Why it cannot be handed in from outside, if it cannot.
+    pub fn refusal(&self) -> Option<String> {
+        match self {
+            Datum::Float(number) if !number.is_finite() => {
+                Some(format!("{} is no number to go by", float_text(*number)))
+            }
+            Datum::Array(elements) => elements.iter().find_map(Datum::refusal),
+            Datum::Reference(path) => twintalk_vm::reference::check_path(path).err(),
+            Datum::Object { prototype, slots: _ } if prototype == "Duration" => None,
+            Datum::Object { .. } | Datum::Dictionary(_) => match self.as_quantity() {
+                Some((Datum::Int(_) | Datum::Float(_) | Datum::Decimal { .. }, unit))
+                    if Unit::parse(unit).is_none() =>
+                {
+                    Some(format!("there is no unit `{unit}`"))
+                }
+                Some((number @ (Datum::Int(_) | Datum::Float(_) | Datum::Decimal { .. }), _)) => number.refusal(),
+                Some(_) => Some("a quantity is a number and a unit".to_owned()),
+                None => Some(
+                    "only numbers, quantities, strings, symbols, booleans, nil, arrays and twins can be handed in"
+                        .to_owned(),
+                ),
+            },
+            Datum::Nil
+            | Datum::Bool(_)
+            | Datum::Int(_)
+            | Datum::Float(_)
+            | Datum::Decimal { .. }
+            | Datum::Char(_)
+            | Datum::String(_)
+            | Datum::Symbol(_)
+            | Datum::Bytes(_) => None,
         }
     }
 
@@ -330,7 +411,7 @@ impl<'a> Reader<'a> {
                     _ => {}
                 }
                 if let Some(number) = number(word) {
-                    Ok(number)
+                    Ok(if in_array { number } else { self.with_unit(number) })
                 } else if in_array && is_symbol(word) {
                     Ok(Datum::Symbol(word.to_owned()))
                 } else if !in_array && is_path(word) && !word.ends_with(':') {
@@ -342,6 +423,25 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// The number, or a quantity of it where a unit follows, as one word (`3 bars`) or as symbols (`3 m3/h`); a duration
+    /// where that is `10 seconds`.
+    fn with_unit(&mut self, number: Datum) -> Datum {
+        let before = self.characters.clone();
+        self.skip_spaces();
+        let word = self.take_while(|character| !character.is_whitespace());
+        let unit = match units::duration_of_word(word) {
+            Some(unit_ns) => Datum::duration(&number, unit_ns),
+            None => units::of_word(word)
+                .map(str::to_owned)
+                .or_else(|| Unit::parse(word).map(|unit| unit.to_string()))
+                .map(|unit| Datum::quantity(number.clone(), &unit)),
+        };
+        unit.unwrap_or_else(|| {
+            self.characters = before;
+            number
+        })
     }
 
     /// The text from `start` to the next space, for messages.
@@ -471,6 +571,9 @@ impl fmt::Display for Datum {
             Datum::Object { prototype, slots } => {
                 if let Some(moment_ns) = moment_ns(prototype, slots) {
                     return f.write_str(&moment_text(moment_ns));
+                }
+                if let Some((number, unit)) = self.as_quantity() {
+                    return write!(f, "{number} {unit}");
                 }
                 let article = if prototype.starts_with(['A', 'E', 'I', 'O', 'U']) { "an" } else { "a" };
                 write!(f, "{article} {prototype}")?;
@@ -607,25 +710,13 @@ mod tests {
 
     #[test]
     fn a_field_that_is_not_wholly_a_number_is_a_string() {
-        for text in [
-            "1.",
-            ".5",
-            "+5",
-            "1 ",
-            "1e",
-            "1__0",
-            "2014-01-01",
-            "37r1",
-            "16rfg",
-            "-",
-            "NaN",
-            "1e99999",
-            "1.5e999",
-            "3.14159s2",
-            "--1",
-            "1.5.2",
-        ] {
+        for text in
+            ["1.", ".5", "+5", "1 ", "1e", "1__0", "2014-01-01", "37r1", "16rfg", "-", "3.14159s2", "--1", "1.5.2"]
+        {
             assert_eq!(Datum::field(text), Datum::from(text));
+        }
+        for text in ["NaN", "1e99999", "1.5e999", "-inf"] {
+            assert!(matches!(Datum::field(text), Datum::Float(number) if !number.is_finite()), "{text}");
         }
         assert_eq!(Datum::field(""), Datum::Nil);
         assert_eq!(Datum::field("-12"), Datum::from(-12));
@@ -684,5 +775,45 @@ mod tests {
             "error: nothing more can stand here: arguments are literals or paths, and nothing is evaluated (at character 7)",
         );
         check_message("'x'", "error: a message starts with its selector (at character 1)");
+    }
+
+    #[test]
+    fn a_number_may_have_a_unit() {
+        let shown = |text: &str| {
+            message(text).map(|(selector, arguments)| {
+                let arguments: Vec<String> = arguments.iter().map(Datum::to_string).collect();
+                format!("{selector} {}", arguments.join(" | "))
+            })
+        };
+        let check = |text: &str, expected: &str| assert_eq!(shown(text).as_deref(), Ok(expected), "{text}");
+        check("fill: 3 bar", "fill: 3 bar");
+        check("fill: 3.5 kilopascals from: plant-1/pump-7", "fill:from: 3.5 kPa | plant-1/pump-7");
+        check("fill: 3 m3/h", "fill: 3 m3/h");
+        check("fill: -2.50s2 celsius", "fill: -2.50s2 degC");
+        check("wait: 1.5 minutes", "wait: a Duration(nanoseconds: 90000000000)");
+        check("wait: 0.25s2 seconds then: 1 percent", "wait:then: a Duration(nanoseconds: 250000000) | 1 %");
+        check("at: 3 min: 4", "at:min: 3 | 4");
+        check("+ 3 metres", "+ 3 m");
+        assert!(shown("fill: 3 smoots").is_err());
+        assert!(shown("fill: 'x' bar").is_err());
+        assert_eq!(Datum::literal("3 bar"), Ok(Datum::quantity(Datum::from(3), "bar")));
+    }
+
+    #[test]
+    fn what_cannot_be_handed_in_says_why() {
+        let refusal = |datum: Datum| datum.refusal();
+        assert_eq!(refusal(Datum::field("1.5e999")).as_deref(), Some("Infinity is no number to go by"));
+        assert_eq!(refusal(Datum::field("NaN")).as_deref(), Some("NaN is no number to go by"));
+        assert_eq!(
+            refusal(Datum::Array(vec![Datum::field("-inf")])).as_deref(),
+            Some("-Infinity is no number to go by")
+        );
+        assert_eq!(refusal(Datum::quantity(Datum::from(3), "smoot")).as_deref(), Some("there is no unit `smoot`"));
+        assert_eq!(
+            refusal(Datum::quantity(Datum::from("3"), "m")).as_deref(),
+            Some("a quantity is a number and a unit")
+        );
+        assert_eq!(refusal(Datum::quantity(Datum::from(3), "m")), None);
+        assert_eq!(Datum::field("infra"), Datum::from("infra"));
     }
 }

@@ -10,9 +10,10 @@
 //! | dictionaries whose keys are strings or symbols | objects |
 //! | other dictionaries | arrays of pairs |
 //! | references | `{"twin": "plant-1/pump-7"}` |
+//! | quantities | `{"number": 3.5, "unit": "bar"}` |
 //! | other objects | `{"prototype": "Pump", "slots": {…}}` |
 //!
-//! From JSON come nil, booleans, integers, floats, strings, arrays, references and dictionaries.
+//! From JSON come nil, booleans, integers, floats, strings, arrays, references, quantities and dictionaries.
 
 use std::fmt;
 
@@ -64,6 +65,17 @@ fn from_json(value: Value) -> Datum {
                 Some(Value::String(path)) => Datum::Reference(path),
                 Some(_) | None => unreachable!("it was a string a line ago"),
             },
+            Some(_) | None if members.len() == 2 && members.contains_key("number") && members.contains_key("unit") => {
+                match (members.remove("number"), members.remove("unit")) {
+                    (Some(number), Some(Value::String(unit))) => Datum::quantity(from_json(number), &unit),
+                    (number, unit) => {
+                        let members = [("number", number), ("unit", unit)].into_iter();
+                        let member =
+                            |(name, value): (&str, Option<Value>)| Some((Datum::from(name), from_json(value?)));
+                        Datum::Dictionary(members.filter_map(member).collect())
+                    }
+                }
+            }
             Some(_) | None => Datum::Dictionary(
                 members.into_iter().map(|(key, value)| (Datum::String(key), from_json(value))).collect(),
             ),
@@ -107,6 +119,9 @@ fn to_json(datum: &Datum) -> Value {
             }
         }
         Datum::Reference(path) => object([("twin", Value::String(path.clone()))]),
+        Datum::Object { .. } if let Some((number, unit)) = datum.as_quantity() => {
+            object([("number", to_json(number)), ("unit", Value::String(unit.to_owned()))])
+        }
         Datum::Object { prototype, slots } => {
             let slots = slots.iter().map(|(name, value)| (name.clone(), to_json(value))).collect();
             object([("prototype", Value::String(prototype.clone())), ("slots", Value::Object(slots))])

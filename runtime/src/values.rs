@@ -3,6 +3,7 @@
 //! Collections of the kernel are shown as what they are to a user (an array, a dictionary), not by the slots
 //! they happen to be made of; all other objects by their slots.
 
+use twintalk_bytecode::units::Unit;
 use twintalk_vm::codec::DecodeError;
 use twintalk_vm::{Shapes, Tree};
 
@@ -47,6 +48,9 @@ pub(crate) fn arguments(data: &[Datum], shapes: &Shapes) -> Result<Vec<u8>, Stri
 }
 
 fn tree(datum: &Datum) -> Result<Tree, String> {
+    if let Some(refusal) = datum.refusal() {
+        return Err(refusal);
+    }
     Ok(match datum {
         Datum::Nil => Tree::Nil,
         Datum::Bool(boolean) => Tree::Boolean(*boolean),
@@ -64,12 +68,19 @@ fn tree(datum: &Datum) -> Result<Tree, String> {
         Datum::Symbol(name) => Tree::Symbol(name.clone()),
         Datum::Array(elements) => Tree::Array(elements.iter().map(tree).collect::<Result<_, _>>()?),
         Datum::Bytes(bytes) => Tree::Bytes(bytes.clone()),
-        Datum::Reference(path) => {
-            twintalk_vm::reference::check_path(path)?;
-            Tree::Reference(path.clone(), String::new())
-        }
-        Datum::Dictionary(_) | Datum::Object { .. } => {
-            return Err("only numbers, strings, symbols, booleans, nil, arrays and twins can be handed in".to_owned());
+        Datum::Reference(path) => Tree::Reference(path.clone(), String::new()),
+        Datum::Dictionary(_) => return Err("a dictionary cannot be handed in".to_owned()),
+        Datum::Object { prototype, slots } => {
+            // The kernel writes a unit in one way.
+            let unit = datum.as_quantity().and_then(|(_, unit)| Unit::parse(unit)).map(|unit| unit.to_string());
+            let slots = slots.iter().map(|(name, value)| {
+                let value = match (name.as_str(), &unit) {
+                    ("unit", Some(unit)) => Tree::String(unit.clone()),
+                    _ => tree(value)?,
+                };
+                Ok((name.clone(), value))
+            });
+            Tree::Object { prototype: prototype.clone(), slots: slots.collect::<Result<_, String>>()? }
         }
     })
 }

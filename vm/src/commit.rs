@@ -91,6 +91,7 @@ impl Vm {
             if let Some(wanted) = wanted {
                 if wanted == self.known.float
                     && let Some(number) = self.as_big_integer(value).and_then(|integer| integer.to_f64())
+                    && number.is_finite()
                 {
                     let float = match self.new_float(number) {
                         Ok(float) => float,

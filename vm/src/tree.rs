@@ -199,8 +199,10 @@ impl Tree {
                 put_object(out, tag::RAW, shapes, "ByteArray", next)?;
                 put_bytes(out, bytes);
             }
-            // Of objects only this one, which is a number.
-            Tree::Object { prototype, slots } if prototype == "ScaledDecimal" => {
+            // Of objects only these, which are numbers.
+            Tree::Object { prototype, slots }
+                if ["ScaledDecimal", "Quantity", "Duration"].contains(&prototype.as_str()) =>
+            {
                 let shape = put_object(out, tag::OBJECT, shapes, prototype, next)?;
                 for name in &shape.slots {
                     match slots.iter().find(|(slot, _)| slot == name) {

@@ -639,3 +639,61 @@ fn what_a_twin_was_can_be_seen_after_an_upgrade() {
         "#]],
     );
 }
+
+#[test]
+fn quantities_come_in_by_messages_and_rows() {
+    let folder = Folder::with(&[(
+        "main.twin",
+        "twin Tank = ( | level <Float m3> <- 0.0. last | fill: x = ( level := x. last := x ) )\nTank new: 'tank-1'\n",
+    )]);
+    folder.write("rows.csv", "volume\n1.5\nNaN\n1.0e999\nabc\n");
+    folder.write(
+        "rows.jsonl",
+        "{\"v\": {\"number\": 250, \"unit\": \"L\"}}\n{\"v\": {\"number\": 1, \"unit\": \"smoot\"}}\n{\"v\": {\"a\": 1}}\n",
+    );
+    check(
+        &folder,
+        &[
+            "run main.twin --store s",
+            "send tank-1 'fill: 500 litres' --store s",
+            "send tank-1 level --store s",
+            "send tank-1 'fill: 3 bar' --store s",
+            "send tank-1 'fill: 3 smoots' --store s",
+            "send tank-1 last --store s --json",
+            "feed rows.csv --store s --to tank-1 --send fill: --args volume",
+            "feed rows.jsonl --store s --to tank-1 --send fill: --args v",
+            "send tank-1 last --store s",
+            "send tank-1 level --store s",
+        ],
+        expect![[r#"
+            $ run main.twin --store s
+            $ send tank-1 'fill: 500 litres' --store s
+            tank-1
+            $ send tank-1 level --store s
+            0.5
+            $ send tank-1 'fill: 3 bar' --store s
+            ! twintalk: SlotType: slot `level` of tank-1 is in m3, for a volume, but holds 3 bar, a pressure
+            exit 1
+            $ send tank-1 'fill: 3 smoots' --store s
+            ! twintalk: `fill: 3 smoots` is no message: `smoots` is no keyword; arguments are literals or paths, and nothing is evaluated (at character 9)
+            exit 2
+            $ send tank-1 last --store s --json
+            {"number":500,"unit":"L"}
+            $ feed rows.csv --store s --to tank-1 --send fill: --args volume
+            ! twintalk: row 2: column volume: NaN is no number to go by
+            ! twintalk: row 3: column volume: Infinity is no number to go by
+            ! twintalk: row 4: `fill:` to tank-1: SlotType: slot `level` of tank-1 is for values of Float, but holds 'abc' of String
+            ! twintalk: 2 rows, 3 failures
+            exit 1
+            $ feed rows.jsonl --store s --to tank-1 --send fill: --args v
+            ! twintalk: row 2: column v: there is no unit `smoot`
+            ! twintalk: row 3: column v: only numbers, quantities, strings, symbols, booleans, nil, arrays and twins can be handed in
+            ! twintalk: 1 row, 2 failures
+            exit 1
+            $ send tank-1 last --store s
+            250 L
+            $ send tank-1 level --store s
+            0.25
+        "#]],
+    );
+}

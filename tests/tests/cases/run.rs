@@ -136,7 +136,10 @@ fn run(step: &Step, image: Image, mode: Mode, folder: Option<&Path>) -> Ran {
     };
     let mut system = match System::open(options) {
         Ok(system) => system,
-        Err(error @ (OpenError::OtherProgram { .. } | OpenError::VersionMissing { .. } | OpenError::VersionLower { .. })) => {
+        Err(
+            error
+            @ (OpenError::OtherProgram { .. } | OpenError::VersionMissing { .. } | OpenError::VersionLower { .. }),
+        ) => {
             ran.fault = Some(Fault { kind: "Refused".to_owned(), text: error.to_string(), trace: Vec::new() });
             return ran;
         }

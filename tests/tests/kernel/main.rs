@@ -228,3 +228,24 @@ fn each_method_and_prototype_of_the_kernel_has_a_doc_comment() {
     }
     assert!(bare.is_empty(), "without a comment: {bare:?}");
 }
+
+#[test]
+fn the_words_for_units_are_the_methods_of_measured() {
+    use twintalk_bytecode::image::{Body, Literal};
+    use twintalk_bytecode::units::WORDS;
+    let image = kernel();
+    let measured = image.prototypes.iter().find(|one| image.name(one.name) == "Measured").expect("it is there");
+    let mut found = Vec::new();
+    for id in &measured.instance.methods {
+        let method = image.method(*id);
+        let Body::Code(codes) = &method.body else { panic!("no primitive") };
+        let unit = codes[0].literals.iter().find_map(|literal| match literal {
+            Literal::String(unit) => Some(unit.clone()),
+            _ => None,
+        });
+        found.extend(unit.map(|unit| (image.name(method.selector).to_owned(), unit)));
+    }
+    let words =
+        WORDS.iter().flat_map(|(words, unit)| words.iter().map(|word| ((*word).to_owned(), (*unit).to_owned())));
+    assert_eq!(found, words.collect::<Vec<_>>());
+}
