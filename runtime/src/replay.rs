@@ -857,9 +857,11 @@ impl Verifier<'_> {
     fn of_another_kind(&self, vm: &Vm, record: &Record<'_>) -> bool {
         let path = record.receiver().path;
         let record::Outcome::Failed(failure) = &record.outcome else { return false };
-        let kind = failure.text.strip_prefix(&another_kind(path, "").text);
-        let state = self.states.get(path);
-        failure.kind == "NoSuchTwin" && kind.zip(state).is_some_and(|(kind, state)| !vm.is_of_kind(state, kind))
+        // The kind stands last in the text of the fault.
+        let kind = failure.text.rsplit(' ').next().unwrap_or_default();
+        let Some(state) = self.states.get(path).filter(|state| !vm.is_of_kind(state, kind)) else { return false };
+        let fault = another_kind(vm, state, path, kind);
+        (failure.kind, failure.text) == (fault.kind.as_str(), fault.text.as_str())
     }
 
     /// Takes what the record says of each twin.
