@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::measure::{Figure, Scale, table};
 
 mod beside;
+mod lists;
 mod measure;
 mod stores;
 mod turns;
@@ -28,6 +29,7 @@ const GROUPS: &[Group] = &[
     ("sends", turns::sends),
     ("far sends", turns::far_sends),
     ("updates", stores::updates),
+    ("lists", lists::lists),
     ("lazy load", stores::lazy_load),
     ("idle twins", stores::idle_twins),
     ("replay", stores::replay),

@@ -77,18 +77,24 @@ const STATEMENTS: &str = "
     t over: {t. 8}.
     t shown.
     t all.
+    1 to: 300 do: [ :each | t add: each ].
     t list";
 
 /// The twins of the program: each is the bytes that its last turn left.
 #[derive(Default)]
 struct Twins {
     at_rest: BTreeMap<String, Vec<u8>>,
+    pieces: BTreeMap<(String, u32), Vec<u8>>,
     turns: u64,
 }
 
 impl World for Twins {
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
         Answer::Here(self.at_rest.get(path).map(Vec::as_slice))
+    }
+
+    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+        Answer::Here(self.pieces.get(&(path.to_owned(), number)).map(Vec::as_slice))
     }
 
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
@@ -129,17 +135,17 @@ impl ProgramWorld for Twins {
         };
         let mut seed = Parts { parts: [before, Vec::new(), arguments.to_vec()] };
         for twin in effects.twins {
-            let image = match twin.change {
-                TwinChange::Image(image) | TwinChange::Carried(image) => image,
-                TwinChange::Delta { delta, image } => {
-                    if twin.path == path {
-                        seed.parts[1] = delta;
-                    }
-                    image
-                }
-                TwinChange::Removed => continue,
-            };
-            self.at_rest.insert(twin.path, image);
+            for piece in twin.change.pieces() {
+                let key = (twin.path.clone(), piece.number);
+                match &piece.bytes {
+                    Some(bytes) => self.pieces.insert(key, bytes.clone()),
+                    None => self.pieces.remove(&key),
+                };
+            }
+            if twin.path == path && matches!(twin.change, TwinChange::Delta { .. }) {
+                seed.parts[1] = twin.change.recorded().to_vec();
+            }
+            self.at_rest.insert(twin.path, twin.change.image().to_vec());
         }
         put("message", &format!("turn.{}", self.turns), &seed.bytes());
         Ok(reply)

@@ -23,10 +23,10 @@ thread_local! {
     /// The part of every twin.
     static PART: Vec<u8> = VM.with_borrow_mut(|vm| {
         let action = Action::Make { prototype: "Part", ensure: false };
-        let outcome = vm.run_turn(&mut AtRest { twin: None, part: None }, &input(action)).outcome;
+        let outcome = vm.run_turn(&mut AtRest { twin: None, part: None, piece: &[] }, &input(action)).outcome;
         let Outcome::Done { mut effects, .. } = outcome else { panic!("{outcome:?}") };
-        let Some(TwinChange::Image(image)) = effects.twins.pop().map(|twin| twin.change) else { panic!("{effects:?}") };
-        image
+        let Some(TwinChange::Image(whole)) = effects.twins.pop().map(|twin| twin.change) else { panic!("{effects:?}") };
+        whole.bytes
     });
 }
 
@@ -40,11 +40,17 @@ fn input(action: Action<'_>) -> TurnInput<'_> {
 struct AtRest<'a> {
     twin: Option<&'a [u8]>,
     part: Option<&'a [u8]>,
+    /// What is said to be each piece of the twin.
+    piece: &'a [u8],
 }
 
 impl World for AtRest<'_> {
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
         Answer::Here(if path == PATH { self.twin } else { self.part })
+    }
+
+    fn piece(&mut self, _path: &str, _number: u32) -> Answer<Option<&[u8]>> {
+        Answer::Here(Some(self.piece).filter(|piece| !piece.is_empty()))
     }
 
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
@@ -68,29 +74,34 @@ fuzz_target!(
 );
 
 fn check(vm: &mut Vm, part: &[u8], [image, delta, arguments]: [&[u8]; 3]) {
-    let count = look(vm, image, arguments);
+    // The bytes of the delta serve as pieces too.
+    let pieces = |_: u32| Some(delta.to_vec());
+    let count = look(vm, image, delta, arguments);
     // What a turn leaves is written as the VM writes, and from then on replay gives the same bytes.
-    if let Some((_, image)) = turns(vm, image, part, count, arguments) {
-        Tree::from_image(&image, vm.shapes()).expect("what a turn left can be shown");
-        assert_eq!(vm.shapes().apply_delta(&image, &[]).as_ref(), Ok(&image), "an empty delta changes nothing");
-        if let Some((delta, after)) = turns(vm, &image, part, count, arguments) {
-            let replayed = vm.shapes().apply_delta(&image, &delta);
+    if let Some((_, left)) = turns(vm, image, [part, delta], count, arguments) {
+        let image = left.image;
+        let empty = vm.shapes().apply_delta(&image, &mut { pieces }, &[]);
+        assert_eq!(empty.map(|left| left.image).as_ref(), Ok(&image), "an empty delta changes nothing");
+        if let Some((delta, after)) = turns(vm, &image, [part, delta], count, arguments) {
+            let replayed = vm.shapes().apply_delta(&image, &mut { pieces }, &delta);
             assert_eq!(replayed.as_ref(), Ok(&after), "replay gives what the turn left");
-            Tree::from_image(&after, vm.shapes()).expect("what a turn left can be shown");
         }
     }
     let shapes = vm.shapes();
-    let Ok(written) = shapes.apply_delta(image, &[]) else { return };
-    assert_eq!(shapes.apply_delta(&written, &[]).as_ref(), Ok(&written), "an empty delta changes nothing");
-    let Ok(changed) = shapes.apply_delta(&written, delta) else { return };
-    assert_eq!(shapes.apply_delta(&changed, &[]).as_ref(), Ok(&changed), "what a delta leaves is written one way");
-    look(vm, &changed, arguments);
-    turns(vm, &changed, part, count, arguments);
+    let _ = shapes.settle(image, None);
+    let _ = shapes.settle(image, Some((image, &mut { pieces })));
+    let applied = |image: &[u8], delta: &[u8]| shapes.apply_delta(image, &mut { pieces }, delta).map(|left| left.image);
+    let Ok(written) = applied(image, &[]) else { return };
+    assert_eq!(applied(&written, &[]).as_ref(), Ok(&written), "an empty delta changes nothing");
+    let Ok(changed) = applied(&written, delta) else { return };
+    assert_eq!(applied(&changed, &[]).as_ref(), Ok(&changed), "what a delta leaves is written one way");
+    look(vm, &changed, delta, arguments);
+    turns(vm, &changed, [part, delta], count, arguments);
 }
 
 /// Reads everything as trees, and answers how many arguments there are.
-fn look(vm: &Vm, image: &[u8], arguments: &[u8]) -> usize {
-    let _ = Tree::from_image(image, vm.shapes());
+fn look(vm: &Vm, image: &[u8], piece: &[u8], arguments: &[u8]) -> usize {
+    let _ = Tree::from_image(image, &mut |_| Some(piece.to_vec()), vm.shapes());
     let _ = vm.answers_as_query(image, "shown");
     let _ = vm.timer_repeats(image, "check");
     if let Ok(tree) = Tree::from_message(arguments, vm.shapes()) {
@@ -110,17 +121,23 @@ fn check_written(trees: &[Tree], shapes: &Shapes) {
     assert_eq!(again, written, "a tree is written one way");
 }
 
-/// Runs every message that takes so many arguments; answers the last delta that one left, and the image.
-fn turns(vm: &mut Vm, image: &[u8], part: &[u8], count: usize, arguments: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+/// Runs every message that takes so many arguments; answers the last delta that one left, and the twin after it.
+fn turns(
+    vm: &mut Vm,
+    image: &[u8],
+    [part, piece]: [&[u8]; 2],
+    count: usize,
+    arguments: &[u8],
+) -> Option<(Vec<u8>, twintalk_vm::AtRest)> {
     let mut left = None;
     for selector in MESSAGES.get(count).copied().unwrap_or_default() {
-        let mut world = AtRest { twin: Some(image), part: Some(part) };
+        let mut world = AtRest { twin: Some(image), part: Some(part), piece };
         let end = vm.run_turn(&mut world, &input(Action::Message { selector, arguments }));
         let Outcome::Done { reply, effects } = end.outcome else { continue };
         Tree::from_message(&reply, vm.shapes()).expect("what was written can be shown");
         for twin in effects.twins {
-            if let (PATH, TwinChange::Delta { delta, image }) = (twin.path.as_str(), twin.change) {
-                left = Some((delta, image));
+            if let (PATH, TwinChange::Delta { delta, at_rest }) = (twin.path.as_str(), twin.change) {
+                left = Some((delta, at_rest));
             }
         }
     }

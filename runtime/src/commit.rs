@@ -6,7 +6,7 @@
 use twintalk_store::{Batch, Durability, Key, Partition, Position, StoreError, Table};
 
 use crate::partition::{Core, Leaving};
-use crate::resident::write_row;
+use crate::resident::{View, write_row};
 
 impl Core {
     /// Whether what is executed is as durable as it gets.
@@ -68,19 +68,25 @@ impl Core {
     pub(crate) fn write(&mut self, every_dirty: bool) -> Result<(), StoreError> {
         let mut key = Key::new();
         let mut row = Vec::new();
-        if every_dirty {
-            let (rows, partition) = (&mut self.rows, self.partition);
-            self.residents.for_each_dirty(|view| {
-                write_row(&view, &mut row);
-                rows.put(Table::State, key.state(partition, view.path), view.last, &row);
-            });
-        } else {
-            for path in &self.moved {
-                let Some(view) = self.residents.get(path) else { continue };
-                write_row(&view, &mut row);
-                self.rows.put(Table::State, key.state(self.partition, path), view.last, &row);
+        let partition = self.partition;
+        // The rows of pieces stand where that of their twin does.
+        let mut pieces = std::mem::take(&mut self.residents.pieces);
+        let (rows, store) = (&mut self.rows, &*self.store);
+        let mut written = Ok(());
+        let mut write = |view: View<'_>| {
+            write_row(&view, &mut row);
+            rows.put(Table::State, key.state(partition, view.path), view.last, &row);
+            if written.is_ok() {
+                written = pieces.write(store, partition, view.path, view.last, rows);
             }
+        };
+        if every_dirty {
+            self.residents.for_each_dirty(write);
+        } else {
+            self.moved.iter().filter_map(|path| self.residents.get(path)).for_each(&mut write);
         }
+        self.residents.pieces = pieces;
+        written?;
         self.moved.clear();
         for name in std::mem::take(&mut self.taken_changed) {
             let number = self.taken.get(&name).copied().unwrap_or(0);

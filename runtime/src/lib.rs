@@ -18,6 +18,7 @@ mod message;
 mod near;
 mod partition;
 mod partitions;
+mod pieces;
 mod place;
 mod post;
 mod program;

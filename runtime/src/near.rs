@@ -169,6 +169,15 @@ impl World for Near<'_> {
         self.supervisor.is_quarantined(path)
     }
 
+    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+        self.residents.pieces.asked += 1;
+        let loaded = self.residents.pieces.load(self.store, self.partition, path, number).map(|_| ());
+        match self.note(loaded) {
+            Some(()) => Answer::Here(self.residents.pieces.get(path, number).flatten()),
+            None => Answer::NotYet,
+        }
+    }
+
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
         let parts = parts(self.residents, self.store, self.partition, self.moved, path);
         match self.note(parts) {

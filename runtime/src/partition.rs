@@ -22,7 +22,7 @@ use twintalk_store::record::ProgramHash;
 use twintalk_store::{BlockBuilder, Key, KeyRange, Partition, Position, Rows, Store, StoreError, Table};
 use twintalk_vm::codec::timer_arguments;
 use twintalk_vm::turn::{Action, Outcome, RELEASE, TurnInput, first_segment};
-use twintalk_vm::{Answer, FarAnswer, Fault, Limits, Vm, World};
+use twintalk_vm::{Answer, FarAnswer, Fault, Limits, PieceChange, Vm, World};
 
 use crate::clock::{self, Clock};
 use crate::message::{DROP, FAILED, FaultReport, From, Message, QUARANTINE, TIMER, message_from_row, message_to_row};
@@ -717,10 +717,20 @@ impl Core {
             let replayed = crate::replay::newest(self, vm, &path)?;
             let Some(view) = self.residents.get(&path) else { continue };
             let live = view.exists.then(|| view.image.to_vec());
-            assert_eq!(live, replayed, "replay of {path} differs from what its turns left");
-            if let Some(image) = replayed {
+            let (image, pieces) = match replayed {
+                Some(replayed) => (Some(replayed.image), replayed.pieces),
+                None => (None, BTreeMap::new()),
+            };
+            assert_eq!(live, image, "replay of {path} differs from what its turns left");
+            for (number, live) in self.residents.pieces.of_twin(&path) {
+                let replayed = pieces.get(&number).map(Vec::as_slice);
+                assert_eq!(live, replayed, "replay of piece {number} of {path} differs from what its turns left");
+            }
+            if let Some(image) = image {
                 let (life, last, turn) = (view.life, view.last, view.turn);
                 self.residents.put(&View { path: &path, dirty: true, exists: true, life, last, turn, image: &image });
+                let pieces = pieces.into_iter().map(|(number, bytes)| PieceChange { number, bytes: Some(bytes) });
+                self.residents.pieces.take(&path, &pieces.collect::<Vec<_>>());
             }
         }
         Ok(())

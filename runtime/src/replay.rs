@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use twintalk_store::record::{self, ProgramHash, Record};
 use twintalk_store::{BlockBytes, Key, KeyRange, Partition, Place, Position, Store, StoreError, Table};
-use twintalk_vm::turn::{Action, Effects, Outcome, RELEASE, TurnEnd, TurnInput, TwinChange};
-use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
+use twintalk_vm::codec::DecodeError;
+use twintalk_vm::turn::{Action, Effects, Outcome, RELEASE, TurnEnd, TurnInput, TwinChange, Whole};
+use twintalk_vm::{Answer, AtRest, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Shapes, Vm, World};
 
 use crate::datum::Datum;
 use crate::message::{DROP, Message, PROGRAM, QUARANTINE, SYSTEM_PATH, action, decode_answer};
@@ -264,15 +265,37 @@ impl Applied {
             }
             let change = match kind {
                 record::TwinChange::Touched => None,
-                record::TwinChange::Created => Some(TwinChange::Image(bytes)),
-                record::TwinChange::Changed if whole => Some(TwinChange::Carried(bytes)),
+                record::TwinChange::Created => {
+                    let at_rest = vm
+                        .shapes()
+                        .settle(&bytes, None)
+                        .map_err(|_| damaged(core.partition, position, "a twin that cannot be read"))?;
+                    Some(TwinChange::Image(Whole { bytes, at_rest: Some(at_rest) }))
+                }
                 record::TwinChange::Changed => {
                     let old = core.residents.get(&path).map(|view| view.image.to_vec()).unwrap_or_default();
-                    let image = vm
-                        .shapes()
-                        .apply_delta(&old, &bytes)
-                        .map_err(|_| damaged(core.partition, position, "a delta that does not fit its twin"))?;
-                    Some(TwinChange::Delta { delta: bytes, image })
+                    let mut refused = None;
+                    let (known, store, partition) = (&mut core.residents.pieces, &*core.store, core.partition);
+                    let mut pieces = |number| match known.load(store, partition, &path, number) {
+                        Ok(bytes) => bytes.map(<[u8]>::to_vec),
+                        Err(error) => {
+                            refused = Some(error);
+                            None
+                        }
+                    };
+                    let at_rest = match whole {
+                        true => vm.shapes().settle(&bytes, Some((&old, &mut pieces))),
+                        false => vm.shapes().apply_delta(&old, &mut pieces, &bytes),
+                    };
+                    if let Some(error) = refused {
+                        return Err(error);
+                    }
+                    let at_rest = at_rest
+                        .map_err(|_| damaged(core.partition, position, "a change that does not fit its twin"))?;
+                    Some(match whole {
+                        true => TwinChange::Carried(Whole { bytes, at_rest: Some(at_rest) }),
+                        false => TwinChange::Delta { delta: bytes, at_rest },
+                    })
                 }
                 record::TwinChange::Removed => Some(TwinChange::Removed),
             };
@@ -336,15 +359,53 @@ pub(crate) fn programs(
 }
 
 /// What the log says of a twin now.
-pub(crate) fn newest(core: &mut Core, vm: &mut Vm, path: &str) -> Result<Option<Vec<u8>>, StoreError> {
+pub(crate) fn newest(core: &mut Core, vm: &mut Vm, path: &str) -> Result<Option<State>, StoreError> {
     let last = core.residents.get(path).map_or(Position::START, |view| view.last);
     let at = fold(&*core.store, core.partition, vm, path, last, Moment::Now)?;
-    Ok(at.map(|at| at.image))
+    Ok(at.map(|at| at.state))
+}
+
+/// A twin at rest, by what records say.
+#[derive(Default, PartialEq)]
+pub(crate) struct State {
+    pub image: Vec<u8>,
+    /// By their number.
+    pub pieces: BTreeMap<u32, Vec<u8>>,
+}
+
+impl State {
+    /// What a record has whole of a twin that is new.
+    fn created(shapes: &Shapes, bytes: &[u8]) -> Result<State, DecodeError> {
+        let mut state = State::default();
+        state.take(shapes.settle(bytes, None)?);
+        Ok(state)
+    }
+
+    /// Takes what a record says was changed; `whole`: the twin was carried over.
+    fn change(&mut self, shapes: &Shapes, bytes: &[u8], whole: bool) -> Result<(), DecodeError> {
+        let mut pieces = |number| self.pieces.get(&number).cloned();
+        let at_rest = match whole {
+            true => shapes.settle(bytes, Some((&self.image, &mut pieces)))?,
+            false => shapes.apply_delta(&self.image, &mut pieces, bytes)?,
+        };
+        self.take(at_rest);
+        Ok(())
+    }
+
+    fn take(&mut self, at_rest: AtRest) {
+        self.image = at_rest.image;
+        for piece in at_rest.pieces {
+            match piece.bytes {
+                Some(bytes) => self.pieces.insert(piece.number, bytes),
+                None => self.pieces.remove(&piece.number),
+            };
+        }
+    }
 }
 
 /// A twin as records left it.
 struct Folded {
-    image: Vec<u8>,
+    state: State,
     life: u64,
     position: Position,
     turn: u64,
@@ -373,13 +434,14 @@ fn fold(
         }
         let whole = match twin.kind {
             record::TwinChange::Created | record::TwinChange::Removed => true,
-            record::TwinChange::Changed => twin.prototype.is_some(),
+            record::TwinChange::Changed => twin.prototype.is_some() && !vm.shapes().has_pieces(twin.bytes),
             record::TwinChange::Touched => false,
         };
         steps.push((
             position,
             twin.kind,
             twin.life,
+            twin.prototype.is_some(),
             twin.bytes.to_vec(),
             record.envelope.turn,
             record.envelope.time_ns,
@@ -387,19 +449,19 @@ fn fold(
         Ok(!whole)
     })?;
     let mut folded: Option<Folded> = None;
-    for (position, kind, life, bytes, turn, time_ns) in steps.into_iter().rev() {
+    for (position, kind, life, whole, bytes, turn, time_ns) in steps.into_iter().rev() {
+        let unfit = |_| damaged(partition, position, "a change that does not fit its twin");
         folded = match (kind, folded) {
-            (record::TwinChange::Created, _) => Some(Folded { image: bytes, life, position, turn, time_ns }),
+            // The first step back is whole: one that is not new is a carried twin.
+            (record::TwinChange::Created, _) | (record::TwinChange::Changed, None) => {
+                let state = State::created(vm.shapes(), &bytes).map_err(unfit)?;
+                Some(Folded { state, life, position, turn, time_ns })
+            }
             (record::TwinChange::Removed, _) => None,
             (record::TwinChange::Touched, folded) => folded.map(|folded| Folded { position, turn, time_ns, ..folded }),
-            // The first step back is whole, so this is a carried twin.
-            (record::TwinChange::Changed, None) => Some(Folded { image: bytes, life, position, turn, time_ns }),
-            (record::TwinChange::Changed, Some(folded)) => {
-                let image = vm
-                    .shapes()
-                    .apply_delta(&folded.image, &bytes)
-                    .map_err(|_| damaged(partition, position, "a delta that does not fit its twin"))?;
-                Some(Folded { image, life, position, turn, time_ns })
+            (record::TwinChange::Changed, Some(mut folded)) => {
+                folded.state.change(vm.shapes(), &bytes, whole).map_err(unfit)?;
+                Some(Folded { life, position, turn, time_ns, ..folded })
             }
         };
     }
@@ -450,8 +512,10 @@ impl System {
         load(&mut core.residents, &*core.store, core.partition, path)?;
         let last = core.residents.get(path).map_or(Position::START, |view| view.last);
         let Some(folded) = fold(&*core.store, core.partition, vm, path, last, moment)? else { return Ok(None) };
-        let (prototype, slots) = values::slots_of_image(&folded.image, vm.shapes())
-            .map_err(|_| damaged(core.partition, folded.position, "a twin that cannot be read"))?;
+        let State { image, pieces } = folded.state;
+        let (prototype, slots) =
+            values::slots_of_image(&image, &mut |number| pieces.get(&number).cloned(), vm.shapes())
+                .map_err(|_| damaged(core.partition, folded.position, "a twin that cannot be read"))?;
         Ok(Some(TwinState {
             path: path.to_owned(),
             prototype,
@@ -601,8 +665,21 @@ fn verify_partition(
         {
             let view = read_row(&path, row.position, &row.bytes);
             let image = view.filter(|view| view.exists).map(|view| view.image);
-            if view.is_none() || image != verifier.states.get(&path).map(Vec::as_slice) {
+            if view.is_none() || image != verifier.states.get(&path).map(|state| state.image.as_slice()) {
                 report.differences.push(format!("{path}: its row is not what its records say"));
+            }
+            let mut pieces = BTreeMap::new();
+            for row in core.store.scan(Table::Chunks, &KeyRange::of_twin(partition, &path))? {
+                let (key, row) = row?;
+                pieces.insert(key.object().unwrap_or(0), row.bytes);
+            }
+            let wanted = verifier.states.get(&path).into_iter().flat_map(|state| &state.pieces);
+            if !pieces
+                .iter()
+                .map(|(&number, bytes)| (number, bytes))
+                .eq(wanted.map(|(&n, bytes)| (u64::from(n), bytes)))
+            {
+                report.differences.push(format!("{path}: the rows of its pieces are not what its records say"));
             }
         }
     }
@@ -610,9 +687,11 @@ fn verify_partition(
     let end = core.store.end(partition)?;
     // What is not committed yet is not in the log.
     for view in core.residents.iter().filter(|view| view.last < end) {
-        let replayed = verifier.states.get(view.path).map(|state| state.as_slice());
-        let live = view.exists.then_some(view.image);
-        if view.path != SYSTEM_PATH && replayed != live && report.differences.len() < DIFFERENCES_MAX {
+        let state = verifier.states.get(view.path);
+        let mut pieces = core.residents.pieces.of_twin(view.path);
+        let same = state.map(|state| state.image.as_slice()) == view.exists.then_some(view.image)
+            && pieces.all(|(number, live)| live == state.and_then(|state| Some(state.pieces.get(&number)?.as_slice())));
+        if view.path != SYSTEM_PATH && !same && report.differences.len() < DIFFERENCES_MAX {
             report.differences.push(format!("{}: its state is not what its records say", view.path));
         }
     }
@@ -700,7 +779,7 @@ fn fault_of(failure: &record::Failure<'_>) -> Fault {
 struct Verifier<'a> {
     store: &'a dyn Store,
     /// Twins as the records so far left them.
-    states: BTreeMap<String, Vec<u8>>,
+    states: BTreeMap<String, State>,
     turns: HashMap<String, u64>,
     /// The life that each path is in, or was.
     lives: HashMap<String, u64>,
@@ -859,8 +938,10 @@ impl Verifier<'_> {
         let record::Outcome::Failed(failure) = &record.outcome else { return false };
         // The kind stands last in the text of the fault.
         let kind = failure.text.rsplit(' ').next().unwrap_or_default();
-        let Some(state) = self.states.get(path).filter(|state| !vm.is_of_kind(state, kind)) else { return false };
-        let fault = another_kind(vm, state, path, kind);
+        let Some(state) = self.states.get(path).filter(|state| !vm.is_of_kind(&state.image, kind)) else {
+            return false;
+        };
+        let fault = another_kind(vm, &state.image, path, kind);
         (failure.kind, failure.text) == (fault.kind.as_str(), fault.text.as_str())
     }
 
@@ -875,18 +956,16 @@ impl Verifier<'_> {
                 }
                 record::TwinChange::Created => {
                     self.quarantined.remove(twin.path);
-                    self.states.insert(twin.path.to_owned(), twin.bytes.to_vec());
-                }
-                record::TwinChange::Changed if twin.prototype.is_some() => {
-                    self.states.insert(twin.path.to_owned(), twin.bytes.to_vec());
+                    let state = State::created(vm.shapes(), twin.bytes)
+                        .map_err(|error| format!("what {} started with cannot be read: {error}", twin.path))?;
+                    self.states.insert(twin.path.to_owned(), state);
                 }
                 record::TwinChange::Changed => {
-                    let old = self.states.get(twin.path).map(Vec::as_slice).unwrap_or_default();
-                    let image = vm
-                        .shapes()
-                        .apply_delta(old, twin.bytes)
+                    self.states
+                        .entry(twin.path.to_owned())
+                        .or_default()
+                        .change(vm.shapes(), twin.bytes, twin.prototype.is_some())
                         .map_err(|error| format!("the change of {} cannot be applied: {error}", twin.path))?;
-                    self.states.insert(twin.path.to_owned(), image);
                 }
             }
         }
@@ -937,13 +1016,12 @@ fn differs_in_effects(record: &Record<'_>, wanted: &record::Effects<'_>, effects
         let Some(twin) = effects.twins.iter().find(|twin| twin.path == wanted.path) else {
             return Some(format!("does not change {}", wanted.path));
         };
-        let (kind, bytes): (_, &[u8]) = match &twin.change {
-            TwinChange::Image(image) => (record::TwinChange::Created, image),
-            TwinChange::Carried(image) => (record::TwinChange::Changed, image),
-            TwinChange::Delta { delta, .. } => (record::TwinChange::Changed, delta),
-            TwinChange::Removed => (record::TwinChange::Removed, &[]),
+        let kind = match &twin.change {
+            TwinChange::Image(_) => record::TwinChange::Created,
+            TwinChange::Carried(_) | TwinChange::Delta { .. } => record::TwinChange::Changed,
+            TwinChange::Removed => record::TwinChange::Removed,
         };
-        if kind != wanted.kind || bytes != wanted.bytes {
+        if kind != wanted.kind || twin.change.recorded() != wanted.bytes {
             return Some(format!("leaves {} in another state", wanted.path));
         }
     }
@@ -975,14 +1053,18 @@ fn differs_in_effects(record: &Record<'_>, wanted: &record::Effects<'_>, effects
 /// The world of a turn that runs again: twins as the records before it left them; far queries are answered
 /// from the record.
 struct Recorded<'a> {
-    states: &'a BTreeMap<String, Vec<u8>>,
+    states: &'a BTreeMap<String, State>,
     quarantined: &'a BTreeSet<String>,
     store: &'a dyn Store,
 }
 
 impl World for Recorded<'_> {
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
-        Answer::Here(self.states.get(path).map(Vec::as_slice))
+        Answer::Here(self.states.get(path).map(|state| state.image.as_slice()))
+    }
+
+    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+        Answer::Here(self.states.get(path).and_then(|state| state.pieces.get(&number)).map(Vec::as_slice))
     }
 
     fn is_quarantined(&mut self, path: &str) -> bool {

@@ -14,6 +14,7 @@ use hashbrown::HashTable;
 use rustc_hash::FxHasher;
 use twintalk_store::Position;
 
+use crate::pieces::Pieces;
 use crate::slab::{Handle, Slab};
 
 /// What is known of a path.
@@ -83,6 +84,8 @@ pub(crate) struct Residents {
     dirty: usize,
     bytes: usize,
     scratch: Vec<u8>,
+    /// What twins keep apart.
+    pub pieces: Pieces,
 }
 
 fn hash(path: &[u8]) -> u64 {
@@ -179,8 +182,10 @@ impl Residents {
 
     /// Forgets everything that its row knows too.
     pub fn drop_clean(&mut self) {
+        self.pieces.drop_clean();
         if self.dirty == 0 {
-            *self = Residents::default();
+            let pieces = std::mem::take(&mut self.pieces);
+            *self = Residents { pieces, ..Residents::default() };
             return;
         }
         let (slab, bytes) = (&mut self.slab, &mut self.bytes);
@@ -207,9 +212,9 @@ impl Residents {
         self.table.len()
     }
 
-    /// How many bytes they take, the table left out.
+    /// How many bytes they take with their pieces, the tables left out.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.pieces.bytes()
     }
 
     /// Every path in memory.

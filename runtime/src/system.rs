@@ -640,6 +640,12 @@ impl System {
         both.fold((0, 0), |(twins, bytes), (more, more_bytes)| (twins + more, bytes + more_bytes))
     }
 
+    /// How many pieces of twins turns have asked for so far. For tests.
+    #[doc(hidden)]
+    pub fn pieces_asked(&self) -> u64 {
+        self.partitions.iter().map(|core| core.residents.pieces.asked).sum()
+    }
+
     /// How many records this process has written.
     pub fn records(&self) -> u64 {
         self.partitions.records()

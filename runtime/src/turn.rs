@@ -350,14 +350,16 @@ impl Core {
     pub fn take_twin(&mut self, path: &str, change: &TwinChange, position: Position) {
         let old = self.residents.get(path);
         let (exists, life, turn) = old.map_or((false, 0, 0), |view| (view.exists, view.life, view.turn));
-        let (image, now_exists): (&[u8], bool) = match change {
-            TwinChange::Image(image) | TwinChange::Carried(image) | TwinChange::Delta { image, .. } => (image, true),
-            TwinChange::Removed => (&[], false),
-        };
+        let now_exists = !matches!(change, TwinChange::Removed);
         // Also where one was removed and another made in one turn.
         let is_new = matches!(change, TwinChange::Image(_));
         let life = if is_new { life + 1 } else { life };
+        let image = change.image();
         self.residents.put(&View { path, dirty: true, exists: now_exists, life, last: position, turn, image });
+        if is_new || !now_exists {
+            self.residents.pieces.begin_anew(path, exists);
+        }
+        self.residents.pieces.take(path, change.pieces());
         if now_exists != exists {
             self.moved.insert(path.to_owned());
         }
@@ -457,12 +459,12 @@ fn record_twins<'a>(
     let entry = |path: &'a str, change: Option<&'a TwinChange>| {
         let view = residents.get(path);
         let life = view.map_or(1, |view| view.life.max(1));
-        let (kind, bytes): (_, &[u8]) = match change {
-            None => (record::TwinChange::Touched, &[]),
-            Some(TwinChange::Delta { delta, .. }) => (record::TwinChange::Changed, delta),
-            Some(TwinChange::Image(image)) => (record::TwinChange::Created, image),
-            Some(TwinChange::Carried(image)) => (record::TwinChange::Changed, image),
-            Some(TwinChange::Removed) => (record::TwinChange::Removed, &[]),
+        let bytes = change.map(TwinChange::recorded).unwrap_or_default();
+        let kind = match change {
+            None => record::TwinChange::Touched,
+            Some(TwinChange::Image(_)) => record::TwinChange::Created,
+            Some(TwinChange::Carried(_) | TwinChange::Delta { .. }) => record::TwinChange::Changed,
+            Some(TwinChange::Removed) => record::TwinChange::Removed,
         };
         let life = match change {
             Some(TwinChange::Image(_)) => next_life(residents, path),
@@ -471,7 +473,7 @@ fn record_twins<'a>(
         let previous = view.map(|view| view.last).filter(|last| *last > Position::START);
         // Named where the bytes are all of the twin rather than what changed in it.
         let prototype = match change {
-            Some(TwinChange::Image(image) | TwinChange::Carried(image)) => prototype_of(image),
+            Some(TwinChange::Image(whole) | TwinChange::Carried(whole)) => prototype_of(&whole.bytes),
             Some(TwinChange::Delta { .. } | TwinChange::Removed) | None => None,
         };
         record::TwinEffect { path, life, previous, kind, prototype, bytes }

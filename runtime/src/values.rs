@@ -5,7 +5,7 @@
 
 use twintalk_bytecode::units::Unit;
 use twintalk_vm::codec::DecodeError;
-use twintalk_vm::{Shapes, Tree};
+use twintalk_vm::{Pieces, Shapes, Tree};
 
 use crate::datum::Datum;
 
@@ -25,12 +25,16 @@ pub(crate) fn data_of_arguments(bytes: &[u8], shapes: &Shapes) -> Result<Vec<Dat
     Ok(Tree::from_arguments(bytes, shapes)?.into_iter().map(datum).collect())
 }
 
-/// A twin at rest: its prototype, and its slots.
+/// A twin at rest, with its pieces: its prototype, and its slots.
 ///
 /// # Errors
 /// When the bytes are damaged.
-pub(crate) fn slots_of_image(bytes: &[u8], shapes: &Shapes) -> Result<(String, Vec<(String, Datum)>), DecodeError> {
-    match Tree::from_image(bytes, shapes)? {
+pub(crate) fn slots_of_image(
+    bytes: &[u8],
+    pieces: Pieces<'_>,
+    shapes: &Shapes,
+) -> Result<(String, Vec<(String, Datum)>), DecodeError> {
+    match Tree::from_image(bytes, pieces, shapes)? {
         Tree::Object { prototype, slots } => {
             Ok((prototype, slots.into_iter().map(|(name, value)| (name, datum(value))).collect()))
         }

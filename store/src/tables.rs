@@ -136,6 +136,11 @@ impl Key {
         self.start(partition).put_path(path).put(&[END]).put(&object.to_be_bytes()).put(&chunk.to_be_bytes())
     }
 
+    /// The object in a key of [`Key::chunk`].
+    pub fn object(&self) -> Option<u64> {
+        self.rest().last_chunk::<12>().and_then(|end| end.first_chunk()).map(|object| u64::from_be_bytes(*object))
+    }
+
     /// The timer `name` of the twin `path`, due at `due_ns`; a partition's timers ascend by time.
     pub fn timer(&mut self, partition: Partition, due_ns: i64, path: &str, name: &str) -> &Key {
         // Flipping the sign bit puts negative times first.

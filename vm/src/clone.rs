@@ -71,6 +71,15 @@ impl Vm {
             let Some(there) = self.bring(world, path)? else { return Ok(None) };
             twins.extend(there);
         }
+        let brought = self.with_handles(|vm, first| {
+            for &nth in &twins {
+                vm.push_slots(vm.run.turn.twins[nth].value);
+            }
+            vm.bring_reached(first, None)
+        });
+        if let Err(stop) = brought {
+            return Err(self.fault_of_stop(stop));
+        }
         let mut bytes = Vec::new();
         match self.encode_clone(&Move { from, to }, &twins, &mut bytes) {
             Ok(()) => {}

@@ -22,8 +22,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::class::{ClassId, ClassKind, Layout};
 use crate::clone::Move;
 use crate::heap;
+use crate::part::HEIGHT_MAX;
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
+use crate::turn::Birth;
 use crate::turn::{Failed, LEFT_BYTES_MAX};
 use crate::value::{Kind, Value};
 use crate::vm::{ARGUMENTS_MAX, Vm};
@@ -65,6 +67,8 @@ pub(crate) mod tag {
     pub const RAW_IMMUTABLE: u8 = 17;
     /// Before the slots of an image: how many promises of the twin wait, and these.
     pub const WAITING: u8 = 18;
+    /// A part of a long collection that is kept as a piece of its own: its number.
+    pub const PIECE: u8 = 24;
     /// From here on the byte is a small integer: the byte less 128.
     pub const TINY: u8 = 64;
 }
@@ -81,6 +85,8 @@ pub(crate) mod change {
     pub const WAITS: u8 = 4;
     /// A promise waits no longer: its number.
     pub const SETTLED: u8 = 5;
+    /// A piece that is none any more, since it holds what can change: number.
+    pub const OPENED: u8 = 6;
 }
 
 /// Why a value cannot be written.
@@ -392,6 +398,8 @@ pub(crate) struct Encoder<'a> {
     pub out: &'a mut Vec<u8>,
     /// Objects of the owner that were written already.
     mentioned: FxHashSet<usize>,
+    /// Whether a part of a long collection was written or mentioned.
+    pub met_part: bool,
     /// In a delta, objects of the owner are only mentioned: they are there.
     delta: bool,
     /// Whether this is a twin at rest, which keeps its promises; elsewhere they cannot be written.
@@ -414,6 +422,7 @@ impl<'a> Encoder<'a> {
             delta,
             keeps_promises: false,
             moved: None,
+            met_part: false,
             bytes_max: LEFT_BYTES_MAX,
             open: Vec::new(),
         }
@@ -488,9 +497,31 @@ impl<'a> Encoder<'a> {
                 out.push(tag::SYMBOL);
                 put_bytes(out, self.vm.symbols.name(Symbol(number)).as_bytes());
             }
+            Kind::Part(number) => return self.mention_part(number),
             Kind::Pointer => return self.mention_object(value),
         }
         Ok(())
+    }
+
+    /// Writes a part that was kept as a piece: as what it is if it was brought in.
+    fn mention_part(&mut self, number: u32) -> Result<(), EncodeError> {
+        let own = self.vm.run.turn.split(number).filter(|&(nth, _)| Some(nth) == self.numbering.owner);
+        match (self.vm.brought(number), own) {
+            (_, Some((_, own))) if self.delta => {
+                self.out.push(tag::BACK);
+                put_number(self.out, u64::from(own));
+                Ok(())
+            }
+            (Some(part), _) => self.mention_object(part),
+            (None, Some((_, own))) => {
+                self.met_part = true;
+                self.out.push(tag::PIECE);
+                put_number(self.out, u64::from(own));
+                Ok(())
+            }
+            // What reaches it was to be brought in before.
+            (None, None) => Err(EncodeError::NotStorable { prototype: "ListPart".to_owned() }),
+        }
     }
 
     fn mention_object(&mut self, object: Value) -> Result<(), EncodeError> {
@@ -573,6 +604,7 @@ impl<'a> Encoder<'a> {
                 number
             }
         };
+        self.met_part |= class == known.list_part;
         let (plain, fixed) = if heap.has_flags(object, heap::RAW) {
             (tag::RAW, tag::RAW_IMMUTABLE)
         } else if heap.has_flags(object, heap::INDEXED) {
@@ -641,34 +673,34 @@ impl Vm {
     }
 
     /// Writes a twin as it stands, with the promises that wait; what else of this turn it reaches is added to
-    /// these.
+    /// these. Answers whether it has parts of long collections.
     pub(crate) fn encode_image(
         &self,
         twin: Value,
         waiting: &mut Vec<Value>,
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<bool, EncodeError> {
         loop {
-            let contents = self.encode_contents(twin, waiting, numbering)?;
+            let (contents, has_parts) = self.encode_contents(twin, waiting, numbering)?;
             if numbering.promises.is_empty() {
                 put_number(out, u64::from(self.shapes.number_of(self.class_of(twin)).expect("twins have shapes")));
                 put_number(out, u64::from(numbering.next));
                 out.extend_from_slice(&contents);
-                return Ok(());
+                return Ok(has_parts);
             }
             // They are written before the slots, so all is written again.
             waiting.append(&mut numbering.promises);
         }
     }
 
-    /// What stands behind the counter of an image, which is only known after it.
+    /// What stands behind the counter of an image, which is only known after it, and whether there are parts in it.
     fn encode_contents(
         &self,
         twin: Value,
         waiting: &[Value],
         numbering: &mut Numbering,
-    ) -> Result<Vec<u8>, EncodeError> {
+    ) -> Result<(Vec<u8>, bool), EncodeError> {
         let mut contents = Vec::new();
         let mut encoder = Encoder::new(self, numbering, &mut contents, false);
         encoder.keeps_promises = true;
@@ -683,7 +715,8 @@ impl Vm {
             encoder.value(value)?;
             index += 1;
         }
-        Ok(contents)
+        let has_parts = encoder.met_part;
+        Ok((contents, has_parts))
     }
 
     /// Writes what this turn changed in a twin and in the objects it was loaded with. Writes nothing
@@ -691,7 +724,7 @@ impl Vm {
     ///
     /// `objects`: the old objects of this twin that were written to, by ascending number, each with its
     /// index among all that were written to. `waiting`: its promises that wait; those of this turn that it reaches
-    /// are added.
+    /// are added. Answers whether there are parts of long collections in what it writes.
     pub(crate) fn encode_delta(
         &self,
         nth: usize,
@@ -699,9 +732,13 @@ impl Vm {
         waiting: &mut Vec<Value>,
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
+    ) -> Result<bool, EncodeError> {
         let twin = &self.run.turn.twins[nth];
         let mut changes = Vec::new();
+        for number in self.opened(numbering.owner, objects) {
+            changes.push(change::OPENED);
+            put_number(&mut changes, u64::from(number));
+        }
         let mut encoder = Encoder::new(self, numbering, &mut changes, true);
         encoder.keeps_promises = true;
         for &(number, object, nth) in objects {
@@ -744,11 +781,56 @@ impl Vm {
             encoder.value(promise)?;
             waiting.append(&mut encoder.numbering.promises);
         }
+        let has_parts = encoder.met_part;
         if !changes.is_empty() {
             put_number(out, u64::from(numbering.next));
             out.extend_from_slice(&changes);
         }
-        Ok(())
+        Ok(has_parts)
+    }
+
+    /// The pieces of the `owner`th twin, by ascending number, that are none any more, since they hold what can change now.
+    fn opened(&self, owner: Option<usize>, objects: &[(u32, Value, usize)]) -> Vec<u32> {
+        let mut known = FxHashMap::default();
+        let mut written = objects.iter().filter(|&&(_, object, _)| self.is_part(object));
+        if written.all(|&(_, part, _)| self.is_plain_part(part, &mut known, 0)) {
+            return Vec::new();
+        }
+        let mut opened = Vec::new();
+        for (&number, &part) in &self.run.turn.brought {
+            if let Some((nth, own)) = self.run.turn.split(number)
+                && Some(nth) == owner
+                && !self.is_plain_part(part, &mut known, 0)
+            {
+                opened.push(own);
+            }
+        }
+        opened.sort_unstable();
+        opened
+    }
+
+    /// Whether a part holds nothing but values that have no number, and such parts: as `delta.rs` sees it.
+    fn is_plain_part(&self, part: Value, known: &mut FxHashMap<u64, bool>, depth: usize) -> bool {
+        if let Some(&is) = known.get(&part.bits()) {
+            return is;
+        }
+        if depth > HEIGHT_MAX || self.heap.has_flags(part, heap::IMMUTABLE) {
+            return false;
+        }
+        known.insert(part.bits(), false);
+        let is = self.heap.contents(part).iter().all(|&element| {
+            let element = element.as_part().and_then(|number| self.brought(number)).unwrap_or(element);
+            if !element.is_pointer() || self.is_part(element) {
+                return !element.is_pointer() || self.is_plain_part(element, known, depth + 1);
+            }
+            let class = self.heap.class_of_object(element);
+            let text = class == self.known.string && self.heap.has_flags(element, heap::IMMUTABLE);
+            text || [self.known.float, self.known.large_integer].contains(&class)
+                || self.path_of(element).is_some()
+                || self.class_of_prototype(element).is_some()
+        });
+        known.insert(part.bits(), is);
+        is
     }
 
     /// The index among the stored slots of the slot at `offset`.
@@ -769,6 +851,8 @@ pub(crate) struct Met {
     below: u32,
     /// Whether something was read that would be written in other words now, since definitions have changed.
     stale: bool,
+    /// Whether there are parts of long collections.
+    has_parts: bool,
     /// Whether transient slots start anew: in what was at rest, not in what is only passed.
     with_transient: bool,
     /// Objects that lack first values: where each lies among the handles, and its shape.
@@ -815,6 +899,8 @@ pub(crate) struct Loaded {
     pub old_slots: Vec<(Symbol, Value)>,
     /// Its promises that wait.
     pub waiting: Vec<Value>,
+    /// Whether it has parts of long collections.
+    pub has_parts: bool,
 }
 
 /// The error of a load, or the limit that it ran into.
@@ -897,10 +983,35 @@ impl Vm {
             let twin = self.run.handles[handle];
             let old_slots = self.old_slots(handle, shape);
             let stale = met.stale || self.shapes.number_of(self.class_of(twin)) != Some(shape);
-            Loaded { twin, counter, shape, stale, old_slots, waiting }
+            Loaded { twin, counter, shape, stale, old_slots, waiting, has_parts: met.has_parts }
         });
         self.run.handles.truncate(handles);
         result.map_err(Fail::into_error)
+    }
+
+    /// Reads a piece of the `nth` twin of the turn: its object `own`, which has `number` in the turn.
+    pub(crate) fn decode_piece(
+        &mut self,
+        nth: usize,
+        own: u32,
+        number: u32,
+        bytes: &[u8],
+    ) -> Result<Value, DecodeError> {
+        let handles = self.run.handles.len();
+        let mut reader = Reader::new(bytes);
+        let mut met = Met { below: self.run.turn.twins[nth].counter, ..Met::at_rest() };
+        let read = self.decode_value(&mut reader, &mut met, Some(nth));
+        self.run.handles.truncate(handles);
+        let part = read.map_err(Fail::into_error)?;
+        let alone = met.handles.len() == 1 && met.handles.contains_key(&own) && reader.is_empty();
+        if !alone || !self.is_part(part) {
+            return Err(DecodeError::Damaged("a piece that is another object than was asked for"));
+        }
+        self.heap.set_number(part, number);
+        if met.stale {
+            self.run.turn.twins[nth].birth = Birth::Carried;
+        }
+        Ok(part)
     }
 
     /// What the slots held of the twin at `handle`, which [`Vm::read_twin`] has read, by name; nothing where its
@@ -1103,6 +1214,14 @@ impl Vm {
                 let prototype = self.symbols.find(name).and_then(|symbol| self.prototype_named(symbol));
                 Ok(prototype.ok_or_else(|| DecodeError::UnknownPrototype(name.to_owned()))?)
             }
+            tag::PIECE => {
+                let number = reader.number32()?;
+                let (Some(owner), true) = (owner, (1..met.below).contains(&number)) else {
+                    return Err(DecodeError::Damaged("a piece past its twin's counter").into());
+                };
+                met.has_parts = true;
+                Ok(Value::part(self.run.turn.number_piece(owner, number).ok_or(TOO_MANY)?))
+            }
             tag::BACK => {
                 let handle = self.met_object(reader.number32()?, met)?;
                 Ok(self.run.handles[handle])
@@ -1141,6 +1260,7 @@ impl Vm {
                 }
                 let object = self.allocate_indexed(class, count)?;
                 if class == self.known.list_part {
+                    met.has_parts = true;
                     self.heap.set_flags(object, heap::BLOCK);
                 }
                 let handle = self.meet(number, object, met, owner, first == tag::INDEXED_IMMUTABLE)?;

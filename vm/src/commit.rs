@@ -13,13 +13,15 @@ use twintalk_bytecode::image::Literal;
 
 use crate::class::{ClassId, ClassKind, LinkedMethod};
 use crate::codec::{DecodeError, EncodeError, Numbering};
+use crate::delta::{AtRest, Pieces};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
-use crate::turn::{Birth, Effects, TwinChange, TwinEffect};
+use crate::turn::{Birth, Effects, TwinChange, TwinEffect, Whole};
 use crate::value::{Kind, Value};
 use crate::vm::Vm;
+use crate::world::Answer;
 
 impl Vm {
     // ---- at the end of a turn ----
@@ -269,6 +271,7 @@ impl Vm {
 
     /// Writes out what became of each twin, and hands over the rest.
     pub(crate) fn write_effects(&mut self) -> Result<Effects, Fault> {
+        self.bring_of_others()?;
         // By twin: the old objects of it that were written to, each with its number within the twin and its index among
         // all.
         let mut written: Vec<Vec<(u32, Value, usize)>> = vec![Vec::new(); self.run.turn.twins.len()];
@@ -281,6 +284,7 @@ impl Vm {
         let mut waited_for: FxHashSet<u64> = FxHashSet::default();
         for (nth, mut objects) in written.into_iter().enumerate() {
             let twin = &self.run.turn.twins[nth];
+            let path = twin.path.to_string();
             // Made again after it was removed: the later entry speaks for the path.
             if self.run.turn.find(&twin.path) != Some(nth) {
                 continue;
@@ -302,7 +306,7 @@ impl Vm {
                     TwinChange::Image(_) | TwinChange::Carried(_) | TwinChange::Removed => true,
                 })
             };
-            twins.extend(change.map(|change| TwinEffect { path: twin.path.to_string(), change }));
+            twins.extend(change.map(|change| TwinEffect { path, change }));
         }
         let mut effects = std::mem::take(&mut self.run.turn.effects);
         effects.twins = twins;
@@ -312,33 +316,109 @@ impl Vm {
         Ok(effects)
     }
 
+    /// Brings in the parts of long collections that one twin has of another: they are written whole, as its own.
+    fn bring_of_others(&mut self) -> Result<(), Fault> {
+        if self.run.turn.all_brought() || self.run.turn.twins.len() == 1 {
+            return Ok(());
+        }
+        for nth in 0..self.run.turn.twins.len() {
+            if self.run.turn.twins[nth].removed {
+                continue;
+            }
+            let brought = self.with_handles(|vm, first| {
+                vm.push_slots(vm.run.turn.twins[nth].value);
+                let waiting = vm.run.turn.twins[nth].waiting.clone();
+                vm.run.handles.extend(waiting);
+                vm.bring_reached(first, Some(nth))
+            });
+            if let Err(stop) = brought {
+                return Err(self.fault_of_stop(stop));
+            }
+        }
+        Ok(())
+    }
+
     /// `objects`: those of it that were written to, by their number. `waiting`: its promises that wait; those of this turn that it keeps are added.
     fn write_twin(
-        &self,
+        &mut self,
         nth: usize,
         objects: &[(u32, Value, usize)],
         waiting: &mut Vec<Value>,
     ) -> Result<TwinChange, Fault> {
         let twin = &self.run.turn.twins[nth];
+        let path = twin.path.clone();
         let mut numbering = Numbering::of_twin(nth, twin.counter, waiting);
         let refused = |error: EncodeError| self.not_storable_fault(&error, &format!("kept in {}", twin.path));
         let mut image = Vec::new();
         match twin.birth {
             Birth::Made => {
-                self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
-                Ok(TwinChange::Image(image))
+                let has_parts = self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
+                let at_rest = if has_parts { Some(self.settled(&path, None, &image)?) } else { None };
+                Ok(TwinChange::Image(Whole { bytes: image, at_rest }))
             }
             Birth::Carried => {
-                self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
-                Ok(TwinChange::Carried(image))
+                let has_parts = self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
+                let at_rest = if has_parts || twin.has_parts {
+                    let before = self.at_rest_before(&path)?;
+                    Some(self.settled(&path, Some(&before), &image)?)
+                } else {
+                    None
+                };
+                Ok(TwinChange::Carried(Whole { bytes: image, at_rest }))
             }
             Birth::Loaded => {
                 let mut delta = Vec::new();
-                self.encode_delta(nth, objects, waiting, &mut numbering, &mut delta).map_err(refused)?;
+                let has_parts =
+                    self.encode_delta(nth, objects, waiting, &mut numbering, &mut delta).map_err(refused)?;
+                if has_parts || twin.has_parts {
+                    let before = self.at_rest_before(&path)?;
+                    let at_rest =
+                        self.with_pieces(&path, |vm, pieces| vm.shapes.apply_delta(&before, pieces, &delta))?;
+                    return Ok(TwinChange::Delta { delta, at_rest });
+                }
                 self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
-                Ok(TwinChange::Delta { delta, image })
+                Ok(TwinChange::Delta { delta, at_rest: AtRest { image, pieces: Vec::new() } })
             }
         }
+    }
+
+    // ---- twins with parts of long collections: what replay does, so that it gives the same ----
+
+    /// A twin that its record has whole, as it is kept.
+    fn settled(&mut self, path: &str, before: Option<&[u8]>, whole: &[u8]) -> Result<AtRest, Fault> {
+        self.with_pieces(path, |vm, pieces| vm.shapes.settle(whole, before.map(|before| (before, pieces))))
+    }
+
+    /// The twin as it was before the turn.
+    fn at_rest_before(&mut self, path: &str) -> Result<Vec<u8>, Fault> {
+        match self.run.world.as_mut().map(|world| world.near_twin(path)) {
+            Some(Answer::Here(Some(image))) => Ok(image.to_vec()),
+            Some(Answer::Here(None)) | None => Err(self.missing(path)),
+            Some(Answer::NotYet) => {
+                self.run.turn.not_yet = true;
+                Err(self.missing(path))
+            }
+        }
+    }
+
+    /// Does `work` with the pieces that the twin had before the turn.
+    fn with_pieces(
+        &mut self,
+        path: &str,
+        work: impl FnOnce(&Vm, Pieces<'_>) -> Result<AtRest, DecodeError>,
+    ) -> Result<AtRest, Fault> {
+        let mut world = self.run.world;
+        let mut not_yet = false;
+        let mut piece = |number| match world.as_mut()?.piece(path, number) {
+            Answer::Here(bytes) => bytes.map(<[u8]>::to_vec),
+            Answer::NotYet => {
+                not_yet = true;
+                None
+            }
+        };
+        let at_rest = work(self, &mut piece);
+        self.run.turn.not_yet |= not_yet;
+        at_rest.map_err(|error| self.decode_fault(&error))
     }
 
     /// The number of an object within the `nth` twin of the turn, if it belongs to that one.
@@ -465,6 +545,7 @@ impl Vm {
             Kind::Float(float) => format!("{float:?}"),
             Kind::Character(character) => format!("${character}"),
             Kind::Symbol(number) => format!("#{}", self.symbols.name(Symbol(number))),
+            Kind::Part(_) => "a part of a list".to_owned(),
             Kind::Pointer => match (self.path_of(value), self.as_text(value)) {
                 (Some(path), _) => path.to_owned(),
                 (None, Some(text)) => {

@@ -1,38 +1,103 @@
 //! Deltas applied to images: what replay does, without a heap and without running code.
 //!
-//! An image is read as the graph it is: objects by number, each with the bytes of its plain values as they
-//! stand and the numbers of the objects it mentions. The changes are made there, and the graph is
+//! An image is read as the graph it is: objects by number, each with the place of its plain values and the
+//! numbers of the objects it mentions. The changes are made there, and the graph is
 //! written again from the slots on, so what is no longer reached falls away. The shapes of
 //! the store say how many slots there are, not the present definitions: what a program of long ago changed can
 //! be replayed under any later one.
 //!
-//! Invariant: the result is, byte for byte, the image that the turn left.
+//! **Pieces.** A part of a long collection (`part.rs`) that holds nothing but plain values, or such parts, is a *piece*: the image has its
+//! number only, and its bytes are kept beside the image, by that number. A delta names what it changes, so only the pieces
+//! that it changes are read, and those whose number falls away are traced down and told as gone. A part that
+//! holds an object which can change stays in the image, and so do those above it.
+//!
+//! Invariant: the result is, byte for byte, the image and the pieces that the turn left.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::codec::{DecodeError, Reader, change, put_bytes, put_number, tag};
+use crate::part::HEIGHT_MAX;
 use crate::shape::Shapes;
+
+/// What became of a piece.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceChange {
+    /// The number of the object, within its twin.
+    pub number: u32,
+    /// What it is now; `None`: it is gone.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// A twin as a turn left it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtRest {
+    /// All of it but its pieces.
+    pub image: Vec<u8>,
+    /// The pieces that are new, changed or gone, by ascending number; all others are what they were.
+    pub pieces: Vec<PieceChange>,
+}
+
+/// The pieces of a twin from before, by their number.
+pub type Pieces<'a> = &'a mut dyn FnMut(u32) -> Option<Vec<u8>>;
+
+/// Some bytes of a source of the graph.
+#[derive(Clone, Copy)]
+struct Span {
+    source: u32,
+    start: u32,
+    end: u32,
+}
 
 /// A value inside an image.
 #[derive(Clone, Copy)]
-enum Item<'a> {
+enum Item {
     /// What is no object: its bytes.
-    Plain(&'a [u8]),
+    Plain(Span),
     /// An object, by its number.
     Object(u32),
 }
 
 /// An object of an image.
-struct Node<'a> {
+struct Node {
     tag: u8,
     shape: u32,
-    contents: Contents<'a>,
+    contents: Contents,
 }
 
-enum Contents<'a> {
+enum Contents {
     /// Slots or elements.
-    Items(Vec<Item<'a>>),
-    Bytes(&'a [u8]),
+    Items(Vec<Item>),
+    Bytes(Span),
+}
+
+/// What a piece mentioned before the turn.
+#[derive(Clone, Default)]
+struct Before {
+    mentions: Vec<u32>,
+    /// Whether those are leaves, which mention nothing.
+    leaves: bool,
+}
+
+/// A reader that knows where in a source it is.
+struct Cursor<'r> {
+    reader: Reader<'r>,
+    source: u32,
+    length: u32,
+}
+
+impl<'r> Cursor<'r> {
+    fn new(source: usize, bytes: &'r [u8]) -> Got<Cursor<'r>> {
+        let length = u32::try_from(bytes.len()).map_err(|_| DecodeError::Damaged("more bytes than a twin has"))?;
+        Ok(Cursor { reader: Reader::new(bytes), source: source as u32, length })
+    }
+
+    fn at(&self) -> u32 {
+        self.length - self.reader.bytes.len() as u32
+    }
+
+    fn since(&self, start: u32) -> Span {
+        Span { source: self.source, start, end: self.at() }
+    }
 }
 
 /// A twin at rest, taken apart.
@@ -41,24 +106,77 @@ struct Graph<'a> {
     shape: u32,
     counter: u32,
     /// The promises that wait.
-    waiting: Vec<Item<'a>>,
-    slots: Vec<Item<'a>>,
-    nodes: FxHashMap<u32, Node<'a>>,
+    waiting: Vec<Item>,
+    slots: Vec<Item>,
+    nodes: FxHashMap<u32, Node>,
+    /// What spans are of.
+    sources: Vec<std::borrow::Cow<'a, [u8]>>,
+    pieces: Pieces<'a>,
+    /// The pieces that the image mentioned before the turn.
+    image_before: Vec<u32>,
+    /// Pieces that were read.
+    fetched: FxHashMap<u32, Before>,
+    /// Those of them that the turn changed.
+    changed: FxHashSet<u32>,
+    /// Pieces met since this was last emptied.
+    met: Vec<u32>,
 }
 
 type Got<T> = Result<T, DecodeError>;
 
+const NO_PIECE: DecodeError = DecodeError::Damaged("a piece that is not there");
+const NO_OBJECT: DecodeError = DecodeError::Damaged("an object that is not there");
+
 impl Shapes {
-    /// The image after a turn, from the one before and what the turn changed.
+    /// The twin after a turn, from the image before, its pieces, and what the turn changed.
     ///
-    /// Cost: linear in both.
+    /// Cost: linear in image, delta and the pieces that are changed or gone.
     ///
     /// # Errors
-    /// When either is damaged, or the delta does not belong to the image.
-    pub fn apply_delta(&self, image: &[u8], delta: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let mut graph = Graph::read(self, image)?;
+    /// When one is damaged, or the delta does not belong to the image.
+    pub fn apply_delta(&self, image: &[u8], pieces: Pieces<'_>, delta: &[u8]) -> Result<AtRest, DecodeError> {
+        let mut graph = Graph::read(self, image, pieces)?;
+        graph.image_before = std::mem::take(&mut graph.met);
         graph.apply(delta)?;
-        Ok(graph.write(image.len() + delta.len()))
+        graph.finish(image.len() + delta.len())
+    }
+
+    /// A twin that a record has whole, with its parts as pieces; `before` is what it was, if it only was carried over to
+    /// another definition: pieces that it mentions without having them are those from before.
+    ///
+    /// # Errors
+    /// When bytes are damaged.
+    pub fn settle(&self, whole: &[u8], before: Option<(&[u8], Pieces<'_>)>) -> Result<AtRest, DecodeError> {
+        let mut none = |_: u32| None;
+        let Some((image, pieces)) = before else {
+            let mut graph = Graph::read(self, whole, &mut none)?;
+            if !std::mem::take(&mut graph.met).is_empty() {
+                return Err(NO_PIECE);
+            }
+            return graph.finish(whole.len());
+        };
+        let old = Graph::read(self, image, &mut none)?;
+        let (old_counter, image_before, in_line) = (old.counter, old.met, old.nodes);
+        let mut graph = Graph::read(self, whole, pieces)?;
+        graph.met.clear();
+        graph.image_before = image_before;
+        let parts: Vec<u32> = graph.nodes.keys().copied().filter(|&number| graph.is_part(number)).collect();
+        for number in parts {
+            if number < old_counter
+                && !in_line.contains_key(&number)
+                && let Some(bytes) = (graph.pieces)(number)
+            {
+                let before = graph.scan(number, &bytes)?;
+                graph.fetched.insert(number, before);
+                graph.changed.insert(number);
+            }
+        }
+        graph.finish(whole.len())
+    }
+
+    /// Whether a twin that a record has whole leans on pieces from before.
+    pub fn has_pieces(&self, whole: &[u8]) -> bool {
+        Graph::read(self, whole, &mut |_| None).is_ok_and(|graph| !graph.met.is_empty())
     }
 
     /// Whether a promise of this number waits in the twin at rest. Cost: linear in what stands before its slots.
@@ -66,15 +184,14 @@ impl Shapes {
     /// # Errors
     /// When the image is damaged.
     pub fn waits_for(&self, image: &[u8], promise: u64) -> Result<bool, DecodeError> {
-        let mut reader = Reader::new(image);
-        let (shape, counter) = (reader.number32()?, reader.number32()?);
-        let graph = Graph::read_waiting(self, shape, counter, &mut reader)?;
+        let mut none = |_: u32| None;
+        let (graph, _) = Graph::read_waiting(self, image, &mut none)?;
         for item in &graph.waiting {
             let Item::Object(number) = item else { continue };
-            let Node { shape, contents: Contents::Items(slots), .. } = &graph.nodes[number] else { continue };
+            let Some(Node { shape, contents: Contents::Items(slots), .. }) = graph.nodes.get(number) else { continue };
             let at = self.get(*shape).and_then(|shape| shape.slots.iter().position(|slot| slot == "number"));
-            if let Some(Item::Plain(bytes)) = at.and_then(|at| slots.get(at))
-                && Reader::new(bytes).integer_value()? == i64::try_from(promise).ok()
+            if let Some(&Item::Plain(span)) = at.and_then(|at| slots.get(at))
+                && Reader::new(graph.bytes(span)).integer_value()? == i64::try_from(promise).ok()
             {
                 return Ok(true);
             }
@@ -84,9 +201,10 @@ impl Shapes {
 
     /// The same twin at rest without its promises that wait, but for those that its slots reach.
     pub(crate) fn without_waiting(&self, image: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let mut graph = Graph::read(self, image)?;
+        let mut none = |_: u32| None;
+        let mut graph = Graph::read(self, image, &mut none)?;
         graph.waiting.clear();
-        Ok(graph.write(image.len()))
+        Ok(graph.finish(image.len())?.image)
     }
 
     fn slot_count(&self, shape: u32) -> Got<usize> {
@@ -95,39 +213,83 @@ impl Shapes {
     }
 }
 
+/// Reads what is behind the first byte of a plain value; `false`: it is none.
+fn plain(reader: &mut Reader<'_>, first: u8) -> Got<bool> {
+    match first {
+        tag::NIL | tag::TRUE | tag::FALSE | tag::TINY.. => {}
+        tag::INTEGER => {
+            reader.number()?;
+        }
+        tag::CHARACTER => {
+            reader.number32()?;
+        }
+        tag::FLOAT => {
+            reader.float()?;
+        }
+        tag::SYMBOL | tag::STRING | tag::PROTOTYPE => {
+            reader.text()?;
+        }
+        tag::LARGE => {
+            reader.sized()?;
+        }
+        tag::REFERENCE => {
+            reader.text()?;
+            reader.text()?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
 impl<'a> Graph<'a> {
-    fn read(shapes: &'a Shapes, image: &'a [u8]) -> Got<Graph<'a>> {
-        let mut reader = Reader::new(image);
-        let shape = reader.number32()?;
-        let counter = reader.number32()?;
-        let count = shapes.slot_count(shape)?;
-        let mut graph = Graph::read_waiting(shapes, shape, counter, &mut reader)?;
-        for _ in 0..count {
-            let item = graph.item(&mut reader)?;
+    fn read(shapes: &'a Shapes, image: &'a [u8], pieces: Pieces<'a>) -> Got<Graph<'a>> {
+        let (mut graph, mut cursor) = Graph::read_waiting(shapes, image, pieces)?;
+        for _ in 0..shapes.slot_count(graph.shape)? {
+            let item = graph.item(&mut cursor, false)?;
             graph.slots.push(item);
         }
-        if reader.is_empty() { Ok(graph) } else { Err(DecodeError::Damaged("more bytes than slots")) }
+        if cursor.reader.is_empty() { Ok(graph) } else { Err(DecodeError::Damaged("more bytes than slots")) }
     }
 
     /// Reads what stands before the slots.
-    fn read_waiting(shapes: &'a Shapes, shape: u32, counter: u32, reader: &mut Reader<'a>) -> Got<Graph<'a>> {
-        let (waiting, slots) = (Vec::new(), Vec::new());
-        let mut graph = Graph { shapes, shape, counter, waiting, slots, nodes: FxHashMap::default() };
-        if reader.bytes.first() == Some(&tag::WAITING) {
-            reader.byte()?;
-            for _ in 0..reader.length()? {
-                let item = graph.item(reader)?;
+    fn read_waiting(shapes: &'a Shapes, image: &'a [u8], pieces: Pieces<'a>) -> Got<(Graph<'a>, Cursor<'a>)> {
+        let mut cursor = Cursor::new(0, image)?;
+        let shape = cursor.reader.number32()?;
+        let counter = cursor.reader.number32()?;
+        let mut graph = Graph {
+            shapes,
+            shape,
+            counter,
+            waiting: Vec::new(),
+            slots: Vec::new(),
+            nodes: FxHashMap::default(),
+            sources: vec![image.into()],
+            pieces,
+            image_before: Vec::new(),
+            fetched: FxHashMap::default(),
+            changed: FxHashSet::default(),
+            met: Vec::new(),
+        };
+        if cursor.reader.bytes.first() == Some(&tag::WAITING) {
+            cursor.reader.byte()?;
+            for _ in 0..cursor.reader.length()? {
+                let item = graph.item(&mut cursor, false)?;
                 graph.waiting.push(item);
             }
         }
-        Ok(graph)
+        Ok((graph, cursor))
     }
 
-    /// Reads a value and all that it brings.
-    fn item(&mut self, reader: &mut Reader<'a>) -> Got<Item<'a>> {
+    /// The bytes of a plain value.
+    fn bytes(&self, span: Span) -> &[u8] {
+        &self.sources[span.source as usize][span.start as usize..span.end as usize]
+    }
+
+    /// Reads a value and all that it brings. `delta`: it may mention objects that only pieces have.
+    fn item(&mut self, cursor: &mut Cursor<'_>, delta: bool) -> Got<Item> {
         // Objects whose contents are being read: number, and how many are still to come.
         let mut open: Vec<(u32, usize)> = Vec::new();
-        let root = self.head(reader, &mut open)?;
+        let root = self.head(cursor, &mut open, delta)?;
         while let Some((number, left)) = open.last_mut() {
             if *left == 0 {
                 open.pop();
@@ -135,7 +297,7 @@ impl<'a> Graph<'a> {
             }
             *left -= 1;
             let number = *number;
-            let item = self.head(reader, &mut open)?;
+            let item = self.head(cursor, &mut open, delta)?;
             match &mut self.nodes.get_mut(&number).expect("opened by `head`").contents {
                 Contents::Items(items) => items.push(item),
                 Contents::Bytes(_) => unreachable!("only objects with parts are opened"),
@@ -145,60 +307,61 @@ impl<'a> Graph<'a> {
     }
 
     /// Reads a plain value, or the head of an object, which is opened.
-    fn head(&mut self, reader: &mut Reader<'a>, open: &mut Vec<(u32, usize)>) -> Got<Item<'a>> {
-        let start = reader.bytes;
-        let first = reader.byte()?;
+    fn head(&mut self, cursor: &mut Cursor<'_>, open: &mut Vec<(u32, usize)>, delta: bool) -> Got<Item> {
+        let start = cursor.at();
+        let first = cursor.reader.byte()?;
+        if plain(&mut cursor.reader, first)? {
+            return Ok(Item::Plain(cursor.since(start)));
+        }
         match first {
-            tag::NIL | tag::TRUE | tag::FALSE | tag::TINY.. => {}
-            tag::INTEGER => {
-                reader.number()?;
-            }
-            tag::CHARACTER => {
-                reader.number32()?;
-            }
-            tag::FLOAT => {
-                reader.float()?;
-            }
-            tag::SYMBOL | tag::STRING | tag::PROTOTYPE => {
-                reader.text()?;
-            }
-            tag::LARGE => {
-                reader.sized()?;
-            }
-            tag::REFERENCE => {
-                reader.text()?;
-                reader.text()?;
-            }
             tag::BACK => {
-                let number = reader.number32()?;
+                let number = cursor.reader.number32()?;
                 if !self.nodes.contains_key(&number) {
-                    return Err(DecodeError::Damaged("an object that is not there"));
+                    if !delta {
+                        return Err(NO_OBJECT);
+                    }
+                    if !self.image_before.contains(&number) {
+                        self.fetch(number)?;
+                    }
                 }
-                return Ok(Item::Object(number));
+                Ok(Item::Object(number))
+            }
+            tag::PIECE => {
+                let number = cursor.reader.number32()?;
+                if !(1..self.counter).contains(&number) {
+                    return Err(NO_PIECE);
+                }
+                self.met.push(number);
+                Ok(Item::Object(number))
             }
             tag::OBJECT
             | tag::OBJECT_IMMUTABLE
             | tag::INDEXED
             | tag::INDEXED_IMMUTABLE
             | tag::RAW
-            | tag::RAW_IMMUTABLE => return self.object(first, reader, open),
-            _ => return Err(DecodeError::Damaged("an unknown kind of value")),
+            | tag::RAW_IMMUTABLE => self.object(first, cursor, open),
+            _ => Err(DecodeError::Damaged("an unknown kind of value")),
         }
-        Ok(Item::Plain(&start[..start.len() - reader.bytes.len()]))
     }
 
-    fn object(&mut self, tag: u8, reader: &mut Reader<'a>, open: &mut Vec<(u32, usize)>) -> Got<Item<'a>> {
-        let number = reader.number32()?;
-        let shape = reader.number32()?;
+    fn object(&mut self, tag: u8, cursor: &mut Cursor<'_>, open: &mut Vec<(u32, usize)>) -> Got<Item> {
+        let number = cursor.reader.number32()?;
+        let shape = cursor.reader.number32()?;
         let slots = self.shapes.slot_count(shape)?;
         if number == 0 || number >= self.counter {
             return Err(DecodeError::Damaged("an object past its twin's counter"));
         }
         let contents = match tag {
-            tag::RAW | tag::RAW_IMMUTABLE => Contents::Bytes(reader.sized()?),
+            tag::RAW | tag::RAW_IMMUTABLE => {
+                let length = cursor.reader.length()?;
+                let start = cursor.at();
+                cursor.reader.take(length)?;
+                Contents::Bytes(cursor.since(start))
+            }
             _ => {
-                let count = if tag == tag::OBJECT || tag == tag::OBJECT_IMMUTABLE { slots } else { reader.length()? };
-                if count > reader.bytes.len() {
+                let count =
+                    if tag == tag::OBJECT || tag == tag::OBJECT_IMMUTABLE { slots } else { cursor.reader.length()? };
+                if count > cursor.reader.bytes.len() {
                     return Err(DecodeError::Damaged("it ends too early"));
                 }
                 open.push((number, count));
@@ -211,27 +374,72 @@ impl<'a> Graph<'a> {
         Ok(Item::Object(number))
     }
 
+    // ---- pieces from before ----
+
+    /// What a piece mentions; it is checked to be object `number`, a part with nothing in it that can change.
+    fn scan(&self, number: u32, bytes: &[u8]) -> Got<Before> {
+        const WRONG: DecodeError = DecodeError::Damaged("a piece that is another object than was asked for");
+        let mut reader = Reader::new(bytes);
+        if reader.byte()? != tag::INDEXED || reader.number32()? != number {
+            return Err(WRONG);
+        }
+        let shape = reader.number32()?;
+        if !self.shapes.get(shape).is_some_and(|shape| shape.is_part()) {
+            return Err(WRONG);
+        }
+        let mut before = Before::default();
+        for _ in 0..reader.length()? {
+            let first = reader.byte()?;
+            before.leaves = first == tag::TINY + 65;
+            match first {
+                tag::PIECE => before.mentions.push(reader.number32()?),
+                _ if plain(&mut reader, first)? => {}
+                _ => return Err(WRONG),
+            }
+        }
+        if reader.is_empty() { Ok(before) } else { Err(WRONG) }
+    }
+
+    /// Reads a piece from before into the graph.
+    fn fetch(&mut self, number: u32) -> Got<()> {
+        if number == 0 || number >= self.counter {
+            return Err(NO_OBJECT);
+        }
+        let bytes = (self.pieces)(number).ok_or(NO_OBJECT)?;
+        let before = self.scan(number, &bytes)?;
+        let met = std::mem::take(&mut self.met);
+        let mut cursor = Cursor::new(self.sources.len(), &bytes)?;
+        self.item(&mut cursor, false)?;
+        self.met = met;
+        self.sources.push(bytes.into());
+        self.fetched.insert(number, before);
+        Ok(())
+    }
+
+    // ---- changes ----
+
     fn apply(&mut self, delta: &'a [u8]) -> Got<()> {
         if delta.is_empty() {
             return Ok(());
         }
-        let mut reader = Reader::new(delta);
-        let counter = reader.number32()?;
+        let mut cursor = Cursor::new(self.sources.len(), delta)?;
+        self.sources.push(delta.into());
+        let counter = cursor.reader.number32()?;
         if counter < self.counter {
             return Err(DecodeError::Damaged("a counter that goes back"));
         }
         self.counter = counter;
-        while !reader.is_empty() {
-            match reader.byte()? {
+        while !cursor.reader.is_empty() {
+            match cursor.reader.byte()? {
                 change::SLOT => {
-                    let index = reader.number()? as usize;
-                    let item = self.item(&mut reader)?;
+                    let index = cursor.reader.number()? as usize;
+                    let item = self.item(&mut cursor, true)?;
                     *self.slots.get_mut(index).ok_or(DecodeError::Damaged("a slot past the last"))? = item;
                 }
                 change::ELEMENT => {
-                    let number = reader.number32()?;
-                    let index = reader.number()? as usize;
-                    let item = self.item(&mut reader)?;
+                    let number = cursor.reader.number32()?;
+                    let index = cursor.reader.number()? as usize;
+                    let item = self.item(&mut cursor, true)?;
                     let place = match &mut self.node(number)?.contents {
                         Contents::Items(items) => items.get_mut(index),
                         Contents::Bytes(_) => None,
@@ -239,24 +447,31 @@ impl<'a> Graph<'a> {
                     *place.ok_or(DecodeError::Damaged("an element past the last"))? = item;
                 }
                 change::BYTES => {
-                    let number = reader.number32()?;
-                    let bytes = reader.sized()?;
+                    let number = cursor.reader.number32()?;
+                    let length = cursor.reader.length()?;
+                    let start = cursor.at();
+                    cursor.reader.take(length)?;
+                    let bytes = cursor.since(start);
                     match &mut self.node(number)?.contents {
-                        Contents::Bytes(old) if old.len() == bytes.len() => *old = bytes,
+                        Contents::Bytes(old) if old.end - old.start == bytes.end - bytes.start => *old = bytes,
                         Contents::Bytes(_) | Contents::Items(_) => {
                             return Err(DecodeError::Damaged("bytes for an object that has others"));
                         }
                     }
                 }
                 change::WAITS => {
-                    let item = self.item(&mut reader)?;
+                    let item = self.item(&mut cursor, true)?;
                     self.waiting.push(item);
                 }
                 change::SETTLED => {
-                    let number = reader.number32()?;
+                    let number = cursor.reader.number32()?;
                     let at =
                         self.waiting.iter().position(|item| matches!(item, Item::Object(waits) if *waits == number));
                     self.waiting.remove(at.ok_or(DecodeError::Damaged("what is settled does not wait"))?);
+                }
+                change::OPENED => {
+                    let number = cursor.reader.number32()?;
+                    self.node(number)?;
                 }
                 _ => return Err(DecodeError::Damaged("an unknown change")),
             }
@@ -264,50 +479,203 @@ impl<'a> Graph<'a> {
         Ok(())
     }
 
-    fn node(&mut self, number: u32) -> Got<&mut Node<'a>> {
-        self.nodes.get_mut(&number).ok_or(DecodeError::Damaged("an object that is not there"))
+    /// An object that the turn changed.
+    fn node(&mut self, number: u32) -> Got<&mut Node> {
+        if !self.nodes.contains_key(&number) {
+            self.fetch(number)?;
+        }
+        if self.fetched.contains_key(&number) {
+            self.changed.insert(number);
+        }
+        self.nodes.get_mut(&number).ok_or(NO_OBJECT)
     }
 
-    fn write(&self, capacity: usize) -> Vec<u8> {
-        let mut out = Vec::with_capacity(capacity);
-        put_number(&mut out, u64::from(self.shape));
-        put_number(&mut out, u64::from(self.counter));
-        let mut mentioned = FxHashSet::default();
-        let mut open: Vec<std::slice::Iter<'_, Item<'a>>> = vec![self.slots.iter()];
-        if !self.waiting.is_empty() {
-            out.push(tag::WAITING);
-            put_number(&mut out, self.waiting.len() as u64);
-            open.push(self.waiting.iter());
+    // ---- writing ----
+
+    fn is_part(&self, number: u32) -> bool {
+        let node = self.nodes.get(&number).filter(|node| node.tag == tag::INDEXED);
+        node.is_some_and(|node| self.shapes.get(node.shape).is_some_and(|shape| shape.is_part()))
+    }
+
+    /// Whether the object is kept as a piece: one that is there since before, or a part that holds nothing but plain values
+    /// and pieces. `depth`: how many parts lie above it.
+    fn is_piece(&self, number: u32, known: &mut FxHashMap<u32, bool>, depth: usize) -> Got<bool> {
+        if let Some(&is) = known.get(&number) {
+            return Ok(is);
         }
+        let is = match self.nodes.get(&number) {
+            None => true,
+            Some(_) if !self.is_part(number) => return Ok(false),
+            Some(_) if depth > HEIGHT_MAX => return Err(DecodeError::Damaged("parts below parts without end")),
+            Some(Node { contents: Contents::Bytes(_), .. }) => false,
+            Some(Node { contents: Contents::Items(items), .. }) => {
+                // One that holds itself is none.
+                known.insert(number, false);
+                let mut all = true;
+                for item in items {
+                    if let Item::Object(below) = *item
+                        && !self.is_piece(below, known, depth + 1)?
+                    {
+                        all = false;
+                        break;
+                    }
+                }
+                all
+            }
+        };
+        known.insert(number, is);
+        Ok(is)
+    }
+
+    /// Writes items and what they bring; pieces are mentioned only, and noted in `mentions`.
+    fn write(
+        &self,
+        items: &[Item],
+        written: &mut FxHashSet<u32>,
+        known: &mut FxHashMap<u32, bool>,
+        mentions: &mut Vec<u32>,
+        out: &mut Vec<u8>,
+    ) -> Got<()> {
+        let mut open = vec![items.iter()];
         while let Some(items) = open.last_mut() {
             let Some(item) = items.next() else {
                 open.pop();
                 continue;
             };
-            match item {
-                Item::Plain(bytes) => out.extend_from_slice(bytes),
-                Item::Object(number) if !mentioned.insert(*number) => {
+            match *item {
+                Item::Plain(span) => {
+                    out.extend_from_slice(self.bytes(span));
+                }
+                Item::Object(number) if self.is_piece(number, known, 0)? => {
+                    mentions.push(number);
+                    out.push(tag::PIECE);
+                    put_number(out, u64::from(number));
+                }
+                Item::Object(number) if !written.insert(number) => {
                     out.push(tag::BACK);
-                    put_number(&mut out, u64::from(*number));
+                    put_number(out, u64::from(number));
                 }
                 Item::Object(number) => {
-                    let node = &self.nodes[number];
-                    out.push(node.tag);
-                    put_number(&mut out, u64::from(*number));
-                    put_number(&mut out, u64::from(node.shape));
-                    match &node.contents {
-                        Contents::Bytes(bytes) => put_bytes(&mut out, bytes),
-                        Contents::Items(items) => {
-                            if node.tag == tag::INDEXED || node.tag == tag::INDEXED_IMMUTABLE {
-                                put_number(&mut out, items.len() as u64);
-                            }
-                            open.push(items.iter());
-                        }
+                    let node = self.nodes.get(&number).ok_or(NO_OBJECT)?;
+                    self.write_head(number, node, out);
+                    if let Contents::Items(items) = &node.contents {
+                        open.push(items.iter());
                     }
                 }
             }
         }
-        out
+        Ok(())
+    }
+
+    /// Writes all of an object but its items.
+    fn write_head(&self, number: u32, node: &Node, out: &mut Vec<u8>) {
+        out.push(node.tag);
+        put_number(out, u64::from(number));
+        put_number(out, u64::from(node.shape));
+        match &node.contents {
+            Contents::Bytes(span) => {
+                put_bytes(out, self.bytes(*span));
+            }
+            Contents::Items(items) => {
+                if node.tag == tag::INDEXED || node.tag == tag::INDEXED_IMMUTABLE {
+                    put_number(out, items.len() as u64);
+                }
+            }
+        }
+    }
+
+    fn finish(mut self, capacity: usize) -> Got<AtRest> {
+        let mut known = FxHashMap::default();
+        let mut image = Vec::with_capacity(capacity);
+        put_number(&mut image, u64::from(self.shape));
+        put_number(&mut image, u64::from(self.counter));
+        let mut open = Vec::new();
+        let mut in_line = FxHashSet::default();
+        if !self.waiting.is_empty() {
+            image.push(tag::WAITING);
+            put_number(&mut image, self.waiting.len() as u64);
+            self.write(&self.waiting, &mut in_line, &mut known, &mut open, &mut image)?;
+        }
+        self.write(&self.slots, &mut in_line, &mut known, &mut open, &mut image)?;
+        // How often each piece is mentioned by what is written here.
+        let mut counts: FxHashMap<u32, usize> = FxHashMap::default();
+        open.iter().for_each(|&number| *counts.entry(number).or_default() += 1);
+        // Those that are written, with what they mention. One that was changed is written even if nothing here mentions
+        // it: what does is a piece that was not read.
+        let mut written: FxHashMap<u32, (Vec<u8>, Vec<u32>)> = FxHashMap::default();
+        open.extend(&self.changed);
+        while let Some(number) = open.pop() {
+            let Some(node) = self.nodes.get(&number) else { continue };
+            let unchanged = self.fetched.contains_key(&number) && !self.changed.contains(&number);
+            if unchanged || written.contains_key(&number) || !self.is_piece(number, &mut known, 0)? {
+                continue;
+            }
+            let (mut bytes, mut mentions) = (Vec::new(), Vec::new());
+            self.write_head(number, node, &mut bytes);
+            if let Contents::Items(items) = &node.contents {
+                self.write(items, &mut FxHashSet::default(), &mut known, &mut mentions, &mut bytes)?;
+            }
+            for &below in &mentions {
+                *counts.entry(below).or_default() += 1;
+                open.push(below);
+            }
+            written.insert(number, (bytes, mentions));
+        }
+        let gone = self.gone(&mut counts, &mut written)?;
+        let mut pieces: Vec<PieceChange> = gone.into_iter().map(|number| PieceChange { number, bytes: None }).collect();
+        for &number in &self.changed {
+            if !self.is_piece(number, &mut known, 0)? {
+                pieces.push(PieceChange { number, bytes: None });
+            }
+        }
+        pieces.extend(written.into_iter().map(|(number, (bytes, _))| PieceChange { number, bytes: Some(bytes) }));
+        pieces.sort_unstable_by_key(|piece| piece.number);
+        pieces.dedup_by_key(|piece| piece.number);
+        Ok(AtRest { image, pieces })
+    }
+
+    /// The pieces from before that nothing mentions any more: those that lost a mention and have none left, and
+    /// what only these mentioned. They are no longer among those written.
+    fn gone(
+        &mut self,
+        counts: &mut FxHashMap<u32, usize>,
+        written: &mut FxHashMap<u32, (Vec<u8>, Vec<u32>)>,
+    ) -> Got<Vec<u32>> {
+        let mut open: Vec<(u32, bool)> = self.image_before.iter().map(|&number| (number, false)).collect();
+        for number in &self.changed {
+            let before = &self.fetched[number];
+            open.extend(before.mentions.iter().map(|&below| (below, before.leaves)));
+        }
+        let mut gone = Vec::new();
+        let mut seen = FxHashSet::default();
+        while let Some((number, leaf)) = open.pop() {
+            if counts.get(&number).is_some_and(|&count| count > 0) || !seen.insert(number) {
+                continue;
+            }
+            let before = match self.fetched.get(&number) {
+                Some(before) => Some(before.clone()),
+                // It was in the image, or there was no such part.
+                None if self.nodes.contains_key(&number) => None,
+                None if leaf => Some(Before::default()),
+                None => match (self.pieces)(number) {
+                    Some(bytes) => Some(self.scan(number, &bytes)?),
+                    None => return Err(NO_PIECE),
+                },
+            };
+            if let Some(before) = before {
+                gone.push(number);
+                open.extend(before.mentions.iter().map(|&below| (below, before.leaves)));
+            }
+            if let Some((_, mentions)) = written.remove(&number) {
+                for below in mentions {
+                    if let Some(count) = counts.get_mut(&below) {
+                        *count -= 1;
+                        open.push((below, false));
+                    }
+                }
+            }
+        }
+        Ok(gone)
     }
 }
 
@@ -329,11 +697,15 @@ mod tests {
         (shapes, vec![0, 5, tag::NIL])
     }
 
+    fn applied(shapes: &Shapes, image: &[u8], delta: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        shapes.apply_delta(image, &mut |_| None, delta).map(|at_rest| at_rest.image)
+    }
+
     #[test]
     fn a_delta_puts_values_into_slots_and_moves_the_counter_on() {
         let (shapes, image) = shapes_and_image();
-        assert_eq!(shapes.apply_delta(&image, &[]), Ok(image.clone()));
-        assert_eq!(shapes.apply_delta(&image, &[7, change::SLOT, 0, tag::TRUE]), Ok(vec![0, 7, tag::TRUE]));
+        assert_eq!(applied(&shapes, &image, &[]), Ok(image.clone()));
+        assert_eq!(applied(&shapes, &image, &[7, change::SLOT, 0, tag::TRUE]), Ok(vec![0, 7, tag::TRUE]));
     }
 
     #[test]
@@ -348,7 +720,7 @@ mod tests {
             &[5, 9],
         ];
         for delta in refused {
-            assert!(shapes.apply_delta(&image, delta).is_err(), "{delta:?}");
+            assert!(applied(&shapes, &image, delta).is_err(), "{delta:?}");
         }
     }
 
@@ -372,14 +744,14 @@ mod tests {
         assert_eq!(shapes.waits_for(&image, 8), Ok(false));
         let alone = vec![0, 5, tag::OBJECT_IMMUTABLE, 2, 1, 128 + 7];
         assert_eq!(shapes.without_waiting(&image), Ok(alone.clone()));
-        let settled = shapes.apply_delta(&image, &[5, change::SETTLED, 2]);
+        let settled = applied(&shapes, &image, &[5, change::SETTLED, 2]);
         assert_eq!(settled, Ok(alone));
-        let forgotten = shapes.apply_delta(&image, &[5, change::SLOT, 0, tag::NIL]);
+        let forgotten = applied(&shapes, &image, &[5, change::SLOT, 0, tag::NIL]);
         assert_eq!(forgotten, Ok([&image[..8], &[tag::NIL]].concat()));
-        let again = shapes.apply_delta(&settled.expect("as above"), &[5, change::WAITS, tag::BACK, 2]);
+        let again = applied(&shapes, &settled.expect("as above"), &[5, change::WAITS, tag::BACK, 2]);
         assert_eq!(again, Ok(image.clone()));
         for delta in [&[5, change::SETTLED, 3][..], &[5, change::WAITS, tag::BACK, 4]] {
-            assert!(shapes.apply_delta(&image, delta).is_err(), "{delta:?}");
+            assert!(applied(&shapes, &image, delta).is_err(), "{delta:?}");
         }
     }
 }

@@ -12,9 +12,10 @@ use crate::interpret::{Exit, Flow};
 use crate::primitive::{Primitive, Stop, Window};
 use crate::symbol::{Symbol, argument_count};
 use crate::turn::{Mode, first_segment};
+use crate::turn_world::TurnWorld;
 use crate::value::Value;
 use crate::vm::{Limits, Vm};
-use crate::world::{Answer, FarQuery, ProgramWorld, World};
+use crate::world::{Answer, FarQuery, ProgramWorld};
 
 /// How a stretch of interpretation ended.
 pub(crate) enum End {
@@ -92,7 +93,7 @@ pub(crate) enum Question {
 
 /// Who answers: a turn's world or a program's.
 pub(crate) enum Asked<'a> {
-    Turn(&'a mut dyn World),
+    Turn(TurnWorld),
     Program(&'a mut dyn ProgramWorld),
 }
 

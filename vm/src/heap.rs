@@ -630,6 +630,12 @@ impl Heap {
         }
     }
 
+    /// Whether the word is a pointer to the object with this number.
+    fn is_numbered(&self, word: u64, number: u32) -> bool {
+        let value = Value::from_bits(word);
+        value.is_pointer() && self.number(value) == number
+    }
+
     /// The old objects written to, in the order of their first write, without the first `known` ones.
     pub(crate) fn written_after(&self, known: usize) -> impl Iterator<Item = Value> + '_ {
         self.region.before.get(known..).unwrap_or_default().iter().map(|before| before.object)
@@ -646,7 +652,11 @@ impl Heap {
         if header & RAW != 0 {
             return if old[1..] == new[1..] { Vec::new() } else { vec![0] };
         }
-        (first..old.len()).filter(|&index| old[index] != new[index]).map(|index| index - first).collect()
+        // A part that was brought in is what it was.
+        let same = |old: u64, new: u64| {
+            old == new || Value::from_bits(old).as_part().is_some_and(|number| self.is_numbered(new, number))
+        };
+        (first..old.len()).filter(|&index| !same(old[index], new[index])).map(|index| index - first).collect()
     }
 
     // ---- collection ----

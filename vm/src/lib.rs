@@ -38,6 +38,8 @@ mod supervise;
 pub mod symbol;
 pub mod tree;
 pub mod turn;
+#[allow(unsafe_code, reason = "a run reaches the world that its turn was given")]
+mod turn_world;
 #[allow(unsafe_code, reason = "the slow half of the interpreter")]
 pub mod unwind;
 pub mod value;
@@ -45,6 +47,7 @@ pub mod vm;
 pub mod world;
 
 pub use class::{Class, ClassId, ClassKind};
+pub use delta::{AtRest, PieceChange, Pieces};
 pub use fault::{ExceptionKind, Fault};
 pub use link::LinkError;
 pub use link::earlier::Program as EarlierProgram;

@@ -11,17 +11,21 @@
 //! Any program may write to the slots of a collection, so nothing is taken on trust here: what is no part of the
 //! height expected is refused.
 
+use rustc_hash::FxHashSet;
+
+use crate::codec::DecodeError;
 use crate::heap;
 use crate::primitive::{Stop, Window};
 use crate::value::Value;
 use crate::vm::Vm;
+use crate::world::Answer;
 
 /// How many elements a leaf has; a collection with more has parts.
 pub(crate) const LEAF: usize = 256;
 /// How many parts an inner part has.
 pub(crate) const FAN: usize = 64;
 /// The highest root: positions stay far below the largest integer.
-const HEIGHT_MAX: usize = 7;
+pub(crate) const HEIGHT_MAX: usize = 7;
 
 /// How many positions a part of this height has.
 pub(crate) fn span(height: usize) -> usize {
@@ -85,24 +89,49 @@ impl Vm {
         Ok(())
     }
 
+    /// The root in slot `slot` of the receiver, brought in if it is not in the turn.
+    pub(crate) fn root(&mut self, window: Window, slot: usize) -> Result<Value, Stop> {
+        loop {
+            let collection = window.receiver(self);
+            let root = self.heap.slot(collection, slot);
+            let Some(number) = root.as_part() else { return Ok(root) };
+            match self.brought(number) {
+                // No change of the collection: what it held is here now.
+                Some(part) => self.heap.init_slot(collection, slot, part),
+                None => self.bring_part(number)?,
+            }
+        }
+    }
+
     /// The way to the part of `height` over `position`, from the root in slot `slot` of the receiver.
     fn way(&mut self, window: Window, slot: usize, position: usize, height: usize) -> Result<Way, Stop> {
-        let collection = window.receiver(self);
-        let mut at = self.heap.slot(collection, slot);
-        let mut at_height = self.part_height(at).filter(|&root| root >= height && position < span(root));
-        while let Some(here) = at_height {
-            if here == height {
-                return Ok(Way::Part(at));
+        'from_root: loop {
+            let mut at = self.root(window, slot)?;
+            let mut at_height = self.part_height(at).filter(|&root| root >= height && position < span(root));
+            while let Some(here) = at_height {
+                if here == height {
+                    return Ok(Way::Part(at));
+                }
+                let index = position / span(here - 1) % FAN;
+                let mut below = self.heap.part_element(at, index);
+                if below.is_nil() {
+                    return Ok(Way::Hole { parent: at, index, height: here - 1 });
+                }
+                if let Some(number) = below.as_part() {
+                    let Some(part) = self.brought(number) else {
+                        self.bring_part(number)?;
+                        // Everything may have moved.
+                        continue 'from_root;
+                    };
+                    self.heap.init_part_element(at, index, part);
+                    below = part;
+                }
+                at = below;
+                at_height = self.part_height(at).filter(|&below| below == here - 1);
             }
-            let index = position / span(here - 1) % FAN;
-            let below = self.heap.part_element(at, index);
-            if below.is_nil() {
-                return Ok(Way::Hole { parent: at, index, height: here - 1 });
-            }
-            at = below;
-            at_height = self.part_height(at).filter(|&below| below == here - 1);
+            let collection = window.receiver(self);
+            return Err(self.wrong_receiver("collections whose parts are whole", collection));
         }
-        Err(self.wrong_receiver("collections whose parts are whole", collection))
     }
 
     /// The leaf over `position`, if there is one.
@@ -160,10 +189,13 @@ impl Vm {
 
     /// How high the root in slot `slot` of the receiver stands.
     pub(crate) fn root_height(&mut self, window: Window, slot: usize) -> Result<usize, Stop> {
-        let collection = window.receiver(self);
-        match self.part_height(self.heap.slot(collection, slot)) {
+        let root = self.root(window, slot)?;
+        match self.part_height(root) {
             Some(height) => Ok(height),
-            None => Err(self.wrong_receiver("collections whose parts are whole", collection)),
+            None => {
+                let collection = window.receiver(self);
+                Err(self.wrong_receiver("collections whose parts are whole", collection))
+            }
         }
     }
 
@@ -180,6 +212,15 @@ impl Vm {
         let count = if height == 0 { LEAF } else { FAN };
         for index in 0..count {
             let mut element = self.heap.part_element(self.run.handles[handle], index);
+            if let Some(number) = element.as_part() {
+                if self.brought(number).is_none()
+                    && let Err(stop) = self.bring_part(number)
+                {
+                    self.run.handles.truncate(at);
+                    return Err(stop);
+                }
+                element = self.brought(number).unwrap_or(Value::NIL);
+            }
             // Below an inner part are lower ones only, so the way down ends.
             if height > 0 && self.part_height(element).is_some_and(|below| below < height) {
                 self.run.handles.push(element);
@@ -197,5 +238,115 @@ impl Vm {
             self.heap.init_part_element(copy, index, element);
         }
         Ok(self.run.handles.pop().expect("pushed above"))
+    }
+
+    // ---- pieces ----
+
+    /// The part with this number in the turn, if it was brought in.
+    pub(crate) fn brought(&self, number: u32) -> Option<Value> {
+        self.run.turn.brought.get(&number).copied()
+    }
+
+    /// Asks the world for the part with this number in the turn. Objects move.
+    #[cold]
+    pub(crate) fn bring_part(&mut self, number: u32) -> Result<(), Stop> {
+        let (Some(mut world), Some((nth, own))) = (self.run.world, self.run.turn.split(number)) else {
+            return Err(self.damaged_part());
+        };
+        let bytes = match world.piece(&self.run.turn.twins[nth].path, own) {
+            Answer::Here(Some(bytes)) => bytes.to_vec(),
+            Answer::Here(None) => return Err(self.damaged_part()),
+            Answer::NotYet => {
+                // The turn ends here, and runs again: nobody sees the fault.
+                self.run.turn.not_yet = true;
+                self.run.fault = Some(self.missing(&self.run.turn.twins[nth].path));
+                return Err(Stop::Fault);
+            }
+        };
+        match self.decode_piece(nth, own, number, &bytes) {
+            Ok(part) => {
+                self.run.turn.brought.insert(number, part);
+                Ok(())
+            }
+            Err(error) => {
+                let fault = self.decode_fault(&error);
+                Err(self.fault(&fault.kind, fault.text))
+            }
+        }
+    }
+
+    fn damaged_part(&mut self) -> Stop {
+        let fault = self.decode_fault(&DecodeError::Damaged("a part of a list that is not there"));
+        self.fault(&fault.kind, fault.text)
+    }
+
+    /// Brings in every part that the handles from `first` on reach, so that they can be written whole; without those that
+    /// belong to the `owner`th twin of the turn, which is written in pieces. Objects move.
+    pub(crate) fn bring_reached(&mut self, first: usize, owner: Option<usize>) -> Result<(), Stop> {
+        loop {
+            let wanted = self.absent_from(first, owner);
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            for number in wanted {
+                self.spend(LEAF / 16);
+                self.bring_part(number)?;
+            }
+        }
+    }
+
+    /// Puts what the slots of an object hold among the handles.
+    pub(crate) fn push_slots(&mut self, object: Value) {
+        let slots = (0..self.heap.slot_count(object)).map(|index| self.heap.slot(object, index));
+        self.run.handles.extend(slots);
+    }
+
+    /// The values, with every part that they reach brought in, so that they can be written whole. Objects move.
+    pub(crate) fn brought_whole(&mut self, values: Vec<Value>) -> Result<Vec<Value>, Stop> {
+        if self.run.turn.all_brought() {
+            return Ok(values);
+        }
+        self.with_handles(|vm, first| {
+            vm.run.handles.extend_from_slice(&values);
+            vm.bring_reached(first, None)?;
+            Ok(vm.run.handles[first..].to_vec())
+        })
+    }
+
+    /// The parts that are to be brought in before the handles can be written.
+    fn absent_from(&self, first: usize, owner: Option<usize>) -> Vec<u32> {
+        let mut wanted = Vec::new();
+        if self.run.turn.all_brought() {
+            return wanted;
+        }
+        let mut seen = FxHashSet::default();
+        let mut open: Vec<Value> = self.run.handles[first..].to_vec();
+        while let Some(mut value) = open.pop() {
+            if let Some(number) = value.as_part() {
+                match self.brought(number) {
+                    Some(part) => value = part,
+                    None => {
+                        let of_owner = owner.is_some() && self.run.turn.split(number).map(|(nth, _)| nth) == owner;
+                        if !of_owner && seen.insert(value.bits()) {
+                            wanted.push(number);
+                        }
+                        continue;
+                    }
+                }
+            }
+            if !value.is_pointer() || !seen.insert(value.bits()) {
+                continue;
+            }
+            match self.heap.has_flags(value, heap::INDEXED) {
+                // A twin is only named.
+                false if self.path_of(value).is_some() => {}
+                false => open.extend((0..self.heap.slot_count(value)).map(|index| self.heap.slot(value, index))),
+                true if self.is_part(value) || self.array_length(value).is_some() => {
+                    open.extend_from_slice(self.heap.contents(value));
+                }
+                true => {}
+            }
+        }
+        wanted
     }
 }

@@ -251,7 +251,8 @@ impl Vm {
             };
             return Err(self.raise(ExceptionKind::ArgumentError, text));
         }
-        let values: Vec<Value> = (0..window.argument_count).map(|index| window.argument(self, index)).collect();
+        let values = (0..window.argument_count).map(|index| window.argument(self, index)).collect();
+        let values = self.brought_whole(values)?;
         let mut bytes = Vec::new();
         match self.encode_arguments(&values, &mut bytes) {
             Ok(()) => Ok(bytes),
@@ -277,6 +278,7 @@ impl Vm {
         if shared {
             return Ok(value);
         }
+        let value = self.brought_whole(vec![value])?[0];
         let mut bytes = Vec::new();
         if let Err(error) = self.encode_message(value, &mut bytes) {
             return Err(self.refuse_to_write(error, |prototype| {

@@ -5,8 +5,10 @@
 //! is mentioned again appears as its number, and what is nested too deep is left out.
 
 use num_bigint::BigInt;
+use rustc_hash::FxHashSet;
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_integer, put_number, tag};
+use crate::delta::Pieces;
 use crate::part::{FAN, LEAF, checked_span};
 use crate::shape::{Shape, Shapes};
 use crate::value::{INTEGER_MAX, INTEGER_MIN};
@@ -71,7 +73,7 @@ impl Tree {
     /// When the bytes are damaged.
     pub fn from_message(bytes: &[u8], shapes: &Shapes) -> Result<Tree, DecodeError> {
         let mut reader = Reader::new(bytes);
-        let datum = read(&mut reader, shapes, 0)?;
+        let datum = Bytes::alone(shapes, &mut |_| None).read(&mut reader, 0)?;
         ended(&reader)?;
         Ok(datum)
     }
@@ -83,24 +85,27 @@ impl Tree {
     pub fn from_arguments(bytes: &[u8], shapes: &Shapes) -> Result<Vec<Tree>, DecodeError> {
         let mut reader = Reader::new(bytes);
         let count = reader.length()?;
-        let data = (0..count).map(|_| read(&mut reader, shapes, 0)).collect::<Result<_, _>>()?;
+        let mut none = |_: u32| None;
+        let mut bytes = Bytes::alone(shapes, &mut none);
+        let data = (0..count).map(|_| bytes.read(&mut reader, 0)).collect::<Result<_, _>>()?;
         ended(&reader)?;
         Ok(data)
     }
 
-    /// Reads a twin at rest: an object.
+    /// Reads a twin at rest, with its pieces: an object.
     ///
     /// # Errors
     /// When the bytes are damaged.
-    pub fn from_image(bytes: &[u8], shapes: &Shapes) -> Result<Tree, DecodeError> {
+    pub fn from_image(bytes: &[u8], pieces: Pieces<'_>, shapes: &Shapes) -> Result<Tree, DecodeError> {
         let mut reader = Reader::new(bytes);
         let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
         reader.number32()?;
         if reader.bytes.first() == Some(&tag::WAITING) {
             // What blocks took along is shown where slots reach it.
-            return Tree::from_image(&shapes.without_waiting(bytes)?, shapes);
+            return Tree::from_image(&shapes.without_waiting(bytes)?, pieces, shapes);
         }
-        let slots = read_slots(&mut reader, shapes, &shape.slots, 0)?;
+        let mut values = Bytes { shapes, pieces, seen: FxHashSet::default() };
+        let slots = values.read_slots(&mut reader, &shape.slots, 0)?;
         ended(&reader)?;
         Ok(Tree::Object { prototype: shape.prototype.clone(), slots })
     }
@@ -245,95 +250,126 @@ fn ended(reader: &Reader<'_>) -> Result<(), DecodeError> {
     if reader.is_empty() { Ok(()) } else { Err(DecodeError::Damaged("more bytes than values")) }
 }
 
-fn read_slots(
-    reader: &mut Reader<'_>,
-    shapes: &Shapes,
-    names: &[String],
-    depth: usize,
-) -> Result<Vec<(String, Tree)>, DecodeError> {
-    names.iter().map(|name| Ok((name.clone(), read(reader, shapes, depth)?))).collect()
+/// What values are read with.
+struct Bytes<'a> {
+    shapes: &'a Shapes,
+    pieces: Pieces<'a>,
+    /// The pieces that were read.
+    seen: FxHashSet<u32>,
 }
 
-/// Reads one value. Past [`DEPTH_MAX`] its parts are read over without being kept.
-fn read(reader: &mut Reader<'_>, shapes: &Shapes, depth: usize) -> Result<Tree, DecodeError> {
-    let first = reader.byte()?;
-    if first >= tag::TINY {
-        return Ok(Tree::integer(i64::from(first) - 128));
+impl<'a> Bytes<'a> {
+    /// Beside a message there are no pieces.
+    fn alone(shapes: &'a Shapes, none: Pieces<'a>) -> Bytes<'a> {
+        Bytes { shapes, pieces: none, seen: FxHashSet::default() }
     }
-    let name_of = |number: u32| shapes.get(number).ok_or(DecodeError::Damaged("a shape that is not known"));
-    Ok(match first {
-        tag::NIL => Tree::Nil,
-        tag::TRUE => Tree::Boolean(true),
-        tag::FALSE => Tree::Boolean(false),
-        tag::INTEGER => Tree::integer(reader.integer()?),
-        tag::FLOAT => Tree::Float(reader.float()?),
-        tag::CHARACTER => {
-            Tree::Character(char::from_u32(reader.number32()?).ok_or(DecodeError::Damaged("a character that is none"))?)
-        }
-        tag::SYMBOL => Tree::Symbol(reader.text()?.to_owned()),
-        tag::STRING => Tree::String(reader.text()?.to_owned()),
-        tag::LARGE => Tree::Integer(BigInt::from_signed_bytes_le(reader.sized()?)),
-        tag::REFERENCE => Tree::Reference(reader.text()?.to_owned(), reader.text()?.to_owned()),
-        tag::PROTOTYPE => Tree::Prototype(reader.text()?.to_owned()),
-        tag::BACK => Tree::Again(reader.number32()?),
-        tag::OBJECT | tag::OBJECT_IMMUTABLE => {
-            reader.number32()?;
-            let shape = name_of(reader.number32()?)?;
-            if depth == DEPTH_MAX {
-                skip(reader, shapes, shape.slots.len())?;
-                return Ok(Tree::Deeper);
-            }
-            let slots = read_slots(reader, shapes, &shape.slots, depth + 1)?;
-            Tree::Object { prototype: shape.prototype.clone(), slots }
-        }
-        tag::INDEXED | tag::INDEXED_IMMUTABLE => {
-            reader.number32()?;
-            let is_part = name_of(reader.number32()?)?.is_part();
-            let count = reader.length()?;
-            if depth == DEPTH_MAX {
-                skip(reader, shapes, count)?;
-                return Ok(Tree::Deeper);
-            }
-            let elements = (0..count).map(|_| read(reader, shapes, depth + 1)).collect::<Result<_, _>>()?;
-            if is_part { Tree::Part(elements) } else { Tree::Array(elements) }
-        }
-        tag::RAW | tag::RAW_IMMUTABLE => {
-            reader.number32()?;
-            let text = name_of(reader.number32()?)?.prototype == "String";
-            let bytes = reader.sized()?;
-            match std::str::from_utf8(bytes) {
-                Ok(string) if text => Tree::String(string.to_owned()),
-                Ok(_) | Err(_) => Tree::Bytes(bytes.to_vec()),
-            }
-        }
-        _ => return Err(DecodeError::Damaged("an unknown kind of value")),
-    })
-}
 
-/// Reads over `count` values, however deep they are.
-fn skip(reader: &mut Reader<'_>, shapes: &Shapes, count: usize) -> Result<(), DecodeError> {
-    let mut left = count;
-    while left > 0 {
-        left -= 1;
-        // Of what has parts only the head is read: its parts join those still to be read over.
-        let first = *reader.bytes.first().ok_or(DecodeError::Damaged("it ends too early"))?;
-        match first {
+    fn read_slots(
+        &mut self,
+        reader: &mut Reader<'_>,
+        names: &[String],
+        depth: usize,
+    ) -> Result<Vec<(String, Tree)>, DecodeError> {
+        names.iter().map(|name| Ok((name.clone(), self.read(reader, depth)?))).collect()
+    }
+
+    /// Reads one value. Past [`DEPTH_MAX`] its parts are read over without being kept.
+    fn read(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<Tree, DecodeError> {
+        let shapes = self.shapes;
+        let first = reader.byte()?;
+        if first >= tag::TINY {
+            return Ok(Tree::integer(i64::from(first) - 128));
+        }
+        let name_of = |number: u32| shapes.get(number).ok_or(DecodeError::Damaged("a shape that is not known"));
+        Ok(match first {
+            tag::NIL => Tree::Nil,
+            tag::TRUE => Tree::Boolean(true),
+            tag::FALSE => Tree::Boolean(false),
+            tag::INTEGER => Tree::integer(reader.integer()?),
+            tag::FLOAT => Tree::Float(reader.float()?),
+            tag::CHARACTER => Tree::Character(
+                char::from_u32(reader.number32()?).ok_or(DecodeError::Damaged("a character that is none"))?,
+            ),
+            tag::SYMBOL => Tree::Symbol(reader.text()?.to_owned()),
+            tag::STRING => Tree::String(reader.text()?.to_owned()),
+            tag::LARGE => Tree::Integer(BigInt::from_signed_bytes_le(reader.sized()?)),
+            tag::REFERENCE => Tree::Reference(reader.text()?.to_owned(), reader.text()?.to_owned()),
+            tag::PROTOTYPE => Tree::Prototype(reader.text()?.to_owned()),
+            tag::PIECE => {
+                let number = reader.number32()?;
+                if depth == DEPTH_MAX {
+                    return Ok(Tree::Deeper);
+                }
+                if !self.seen.insert(number) {
+                    return Ok(Tree::Again(number));
+                }
+                let bytes = (self.pieces)(number).ok_or(DecodeError::Damaged("a piece that is not there"))?;
+                let mut reader = Reader::new(&bytes);
+                let part = self.read(&mut reader, depth + 1)?;
+                ended(&reader)?;
+                part
+            }
+            tag::BACK => Tree::Again(reader.number32()?),
             tag::OBJECT | tag::OBJECT_IMMUTABLE => {
-                reader.byte()?;
                 reader.number32()?;
-                let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
-                left += shape.slots.len();
+                let shape = name_of(reader.number32()?)?;
+                if depth == DEPTH_MAX {
+                    self.skip(reader, shape.slots.len())?;
+                    return Ok(Tree::Deeper);
+                }
+                let slots = self.read_slots(reader, &shape.slots, depth + 1)?;
+                Tree::Object { prototype: shape.prototype.clone(), slots }
             }
             tag::INDEXED | tag::INDEXED_IMMUTABLE => {
-                reader.byte()?;
                 reader.number32()?;
-                reader.number32()?;
-                left += reader.length()?;
+                let is_part = name_of(reader.number32()?)?.is_part();
+                let count = reader.length()?;
+                if depth == DEPTH_MAX {
+                    self.skip(reader, count)?;
+                    return Ok(Tree::Deeper);
+                }
+                let elements = (0..count).map(|_| self.read(reader, depth + 1)).collect::<Result<_, _>>()?;
+                if is_part { Tree::Part(elements) } else { Tree::Array(elements) }
             }
-            _ => {
-                read(reader, shapes, 0)?;
+            tag::RAW | tag::RAW_IMMUTABLE => {
+                reader.number32()?;
+                let text = name_of(reader.number32()?)?.prototype == "String";
+                let bytes = reader.sized()?;
+                match std::str::from_utf8(bytes) {
+                    Ok(string) if text => Tree::String(string.to_owned()),
+                    Ok(_) | Err(_) => Tree::Bytes(bytes.to_vec()),
+                }
+            }
+            _ => return Err(DecodeError::Damaged("an unknown kind of value")),
+        })
+    }
+
+    /// Reads over `count` values, however deep they are.
+    fn skip(&mut self, reader: &mut Reader<'_>, count: usize) -> Result<(), DecodeError> {
+        let mut left = count;
+        while left > 0 {
+            left -= 1;
+            // Of what has parts only the head is read: its parts join those still to be read over.
+            let first = *reader.bytes.first().ok_or(DecodeError::Damaged("it ends too early"))?;
+            match first {
+                tag::OBJECT | tag::OBJECT_IMMUTABLE => {
+                    reader.byte()?;
+                    reader.number32()?;
+                    let shape =
+                        self.shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
+                    left += shape.slots.len();
+                }
+                tag::INDEXED | tag::INDEXED_IMMUTABLE => {
+                    reader.byte()?;
+                    reader.number32()?;
+                    reader.number32()?;
+                    left += reader.length()?;
+                }
+                _ => {
+                    self.read(reader, DEPTH_MAX)?;
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }

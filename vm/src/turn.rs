@@ -18,6 +18,7 @@ use rustc_hash::FxHashMap;
 use twintalk_bytecode::image::Supervision;
 
 use crate::class::{ClassId, Target};
+use crate::delta::{AtRest, PieceChange};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::link::earlier::Program as EarlierProgram;
@@ -198,19 +199,62 @@ pub struct TwinEffect {
 /// What became of one twin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TwinChange {
-    /// It is new: this is all of it.
-    Image(Vec<u8>),
-    /// It was there, and was carried over to a changed definition: this is all of it.
-    Carried(Vec<u8>),
+    /// It is new.
+    Image(Whole),
+    /// It was there, and was carried over to a changed definition.
+    Carried(Whole),
     /// It changed.
     Delta {
         /// What changed.
         delta: Vec<u8>,
-        /// All of it, as it is now.
-        image: Vec<u8>,
+        /// As it is now.
+        at_rest: AtRest,
     },
     /// It is gone.
     Removed,
+}
+
+/// A twin as a record has it: all of it, but for pieces that a twin that was carried over had before and has still.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// What the record has.
+    pub bytes: Vec<u8>,
+    /// How it is kept, where that is another thing: with its parts as pieces.
+    pub at_rest: Option<AtRest>,
+}
+
+impl TwinChange {
+    /// What the record has of the twin.
+    pub fn recorded(&self) -> &[u8] {
+        match self {
+            TwinChange::Image(whole) | TwinChange::Carried(whole) => &whole.bytes,
+            TwinChange::Delta { delta, .. } => delta,
+            TwinChange::Removed => &[],
+        }
+    }
+
+    /// The twin as it is kept but for its pieces; empty if it is gone.
+    pub fn image(&self) -> &[u8] {
+        match self {
+            TwinChange::Image(whole) | TwinChange::Carried(whole) => match &whole.at_rest {
+                Some(at_rest) => &at_rest.image,
+                None => &whole.bytes,
+            },
+            TwinChange::Delta { at_rest, .. } => &at_rest.image,
+            TwinChange::Removed => &[],
+        }
+    }
+
+    /// The pieces that are new, changed or gone. Those of a twin that is new, or gone, are all that there are.
+    pub fn pieces(&self) -> &[PieceChange] {
+        match self {
+            TwinChange::Image(whole) | TwinChange::Carried(whole) => {
+                whole.at_rest.as_ref().map_or(&[], |at_rest| &at_rest.pieces)
+            }
+            TwinChange::Delta { at_rest, .. } => &at_rest.pieces,
+            TwinChange::Removed => &[],
+        }
+    }
 }
 
 /// A message to be handled in a later turn.
@@ -300,6 +344,8 @@ pub(crate) struct TwinInTurn {
     pub waiting_before: usize,
     /// The numbers, within the twin, of those that this turn took off the list.
     pub settled: Vec<u32>,
+    /// Whether it has parts of long collections.
+    pub has_parts: bool,
 }
 
 impl TwinInTurn {
@@ -331,6 +377,12 @@ pub struct TurnState {
     by_path: FxHashMap<Box<str>, usize>,
     /// By the number that an object's header has, less one: the twin it belongs to, and its number within that.
     numbers: Vec<(u32, u32)>,
+    /// By twin and number within it: the number within the turn of a part that is kept as a piece of its own.
+    pieces: FxHashMap<(u32, u32), u32>,
+    /// Those of them that were brought in, by their number within the turn.
+    pub(crate) brought: FxHashMap<u32, Value>,
+    /// Whether the world did not know a piece yet that was asked for.
+    pub(crate) not_yet: bool,
     /// How many bytes the turn leaves so far, about.
     left_bytes: usize,
     /// The promise whose blocks run.
@@ -360,6 +412,9 @@ impl TurnState {
             meets_quarantine: false,
             by_path: FxHashMap::default(),
             numbers: Vec::new(),
+            pieces: FxHashMap::default(),
+            brought: FxHashMap::default(),
+            not_yet: false,
             left_bytes: 0,
             promise: Value::NIL,
             actions: Value::NIL,
@@ -382,6 +437,9 @@ impl TurnState {
         self.meets_quarantine = false;
         self.by_path.clear();
         self.numbers.clear();
+        self.pieces.clear();
+        self.brought.clear();
+        self.not_yet = false;
         self.left_bytes = 0;
         self.promise = Value::NIL;
         self.actions = Value::NIL;
@@ -392,6 +450,7 @@ impl TurnState {
 
     pub(crate) fn visit_roots(&mut self, visit: &mut dyn FnMut(&mut Value)) {
         visit(&mut self.current);
+        self.brought.values_mut().for_each(&mut *visit);
         self.unfinished.iter_mut().for_each(|(object, _)| visit(object));
         visit(&mut self.promise);
         visit(&mut self.actions);
@@ -428,6 +487,7 @@ impl TurnState {
             waiting: Vec::new(),
             waiting_before: 0,
             settled: Vec::new(),
+            has_parts: false,
         });
         nth
     }
@@ -437,6 +497,22 @@ impl TurnState {
     pub(crate) fn number_object(&mut self, nth: usize, number: u32) -> Option<u32> {
         self.numbers.push((u32::try_from(nth).ok()?, number));
         u32::try_from(self.numbers.len()).ok()
+    }
+
+    /// The number within the turn of object `number` of the `nth` twin, which is kept as a piece of its own.
+    pub(crate) fn number_piece(&mut self, nth: usize, number: u32) -> Option<u32> {
+        let place = (u32::try_from(nth).ok()?, number);
+        if let Some(&known) = self.pieces.get(&place) {
+            return Some(known);
+        }
+        let number = self.number_object(nth, number)?;
+        self.pieces.insert(place, number);
+        Some(number)
+    }
+
+    /// Whether no part is kept as a piece of its own that was not brought in.
+    pub(crate) fn all_brought(&self) -> bool {
+        self.pieces.len() == self.brought.len()
     }
 
     /// The number that an object's header has, as the twin it belongs to and the number within it.
@@ -515,7 +591,8 @@ impl Vm {
         let run = self.spare_runs.pop().unwrap_or_else(|| Vm::new_run(input.limits.memory_bytes));
         let resting = self.swap_run(run);
         self.clear_run(input.limits);
-        let outcome = self.turn(&mut Asked::Turn(world), input);
+        let outcome = self.with_world(world, |vm, world| vm.turn(world, input));
+        let outcome = if self.run.turn.not_yet { Outcome::Needs } else { outcome };
         let mut answers = std::mem::take(&mut self.run.turn.answers);
         answers.truncate(self.run.turn.answers_used);
         let used_random = self.run.turn.random_used;
@@ -557,6 +634,10 @@ impl Vm {
             End::NotYet => return Outcome::Needs,
         };
         let mut reply = Vec::new();
+        let answer = match self.brought_whole(vec![answer]) {
+            Ok(answer) => answer[0],
+            Err(stop) => return Outcome::Failed(self.fault_of_stop(stop)),
+        };
         if let Err(error) = self.encode_message(answer, &mut reply) {
             return Outcome::Failed(self.not_storable_fault(&error, "answered to another composite"));
         }
@@ -758,6 +839,7 @@ impl Vm {
                 twin.quarantined = quarantined;
                 twin.waiting_before = loaded.waiting.len();
                 twin.waiting = loaded.waiting;
+                twin.has_parts = loaded.has_parts;
                 let whole = self.is_whole(loaded.twin, loaded.shape, unfinished);
                 if !whole && self.complete(world, nth, loaded.shape, unfinished)?.is_none() {
                     return Ok(None);

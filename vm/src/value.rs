@@ -28,6 +28,7 @@ const KIND_TRUE: u64 = 1;
 const KIND_FALSE: u64 = 2;
 const KIND_CHARACTER: u64 = 3;
 const KIND_SYMBOL: u64 = 4;
+const KIND_PART: u64 = 5;
 
 /// The largest integer that is not a large one.
 pub const INTEGER_MAX: i64 = (1 << 62) - 1;
@@ -51,6 +52,9 @@ pub enum Kind {
     Character(char),
     /// A symbol, by its number.
     Symbol(u32),
+    /// A part of a long collection that is not in the turn, by the number that it has there. Only parts and the roots of
+    /// collections hold one.
+    Part(u32),
 }
 
 impl Value {
@@ -118,6 +122,17 @@ impl Value {
     #[inline(always)]
     pub const fn symbol(number: u32) -> Value {
         Value::immediate(KIND_SYMBOL, number)
+    }
+
+    /// A part of a long collection that is not in the turn.
+    pub(crate) const fn part(number: u32) -> Value {
+        Value::immediate(KIND_PART, number)
+    }
+
+    /// The number of the part, if it is one that is not in the turn.
+    #[inline(always)]
+    pub(crate) const fn as_part(self) -> Option<u32> {
+        if self.0 as u32 as u64 == KIND_PART << 3 | IMMEDIATE_TAG { Some((self.0 >> 32) as u32) } else { None }
     }
 
     /// A pointer to the object whose header lies at `address`, 8-aligned.
@@ -230,11 +245,12 @@ impl Value {
             KIND_TRUE => Kind::Boolean(true),
             KIND_FALSE => Kind::Boolean(false),
             KIND_SYMBOL => Kind::Symbol(payload),
+            KIND_PART => Kind::Part(payload),
             KIND_CHARACTER => match char::from_u32(payload) {
                 Some(character) => Kind::Character(character),
                 None => panic!("only characters are made into character values"),
             },
-            _ => panic!("only the five kinds of immediates are made"),
+            _ => panic!("only the six kinds of immediates are made"),
         }
     }
 }
@@ -290,6 +306,8 @@ mod tests {
         assert_eq!(Value::TRUE.as_boolean(), Some(true));
         assert_eq!(Value::character('ä').kind(), Kind::Character('ä'));
         assert_eq!(Value::symbol(7).as_symbol(), Some(7));
+        assert_eq!(Value::part(7).as_part(), Some(7));
+        assert_eq!((Value::symbol(7).as_part(), Value::NIL.as_part(), Value::small(47).as_part()), (None, None, None));
         assert!(!Value::NIL.is_pointer() && !Value::NIL.is_integer() && !Value::NIL.is_float());
     }
 }

@@ -24,6 +24,7 @@ use crate::send::{Methods, Resend};
 use crate::shape::Shapes;
 use crate::symbol::{Symbol, Symbols};
 use crate::turn::{Mode, TurnState};
+use crate::turn_world::TurnWorld;
 use crate::value::{Kind, Value};
 
 /// Classes that the VM itself makes objects of, by the kernel's names.
@@ -134,6 +135,8 @@ pub struct Run {
     pub(crate) promises: Vec<Value>,
     /// What the turn reads and does.
     pub(crate) turn: TurnState,
+    /// The world of the turn.
+    pub(crate) world: Option<TurnWorld>,
     pub(crate) raise: Option<(ClassId, String)>,
     pub(crate) unwind: Option<Unwind>,
     pub(crate) question: Option<Question>,
@@ -172,6 +175,7 @@ impl Run {
             promise: Value::NIL,
             promises: Vec::new(),
             turn: TurnState::new(),
+            world: None,
             raise: None,
             unwind: None,
             question: None,

@@ -51,6 +51,12 @@ pub trait World {
     /// The twin at `path`, of the composite of this turn, at rest as it was last committed; `None` if there is none.
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>>;
 
+    /// Object `number` of that twin, a part of a long collection that is kept as a piece of its own; `None` if there is none. What
+    /// a twin is made of is asked for when the turn touches it.
+    fn piece(&mut self, _path: &str, _number: u32) -> Answer<Option<&[u8]>> {
+        Answer::Here(None)
+    }
+
     /// Whether the twin at `path`, of the composite of this turn, takes nothing but queries until it is released.
     fn is_quarantined(&mut self, _path: &str) -> bool {
         false

@@ -41,13 +41,13 @@ fn a_changed_byte_of_a_promise_makes_no_turn_panic() {
     let ask = Action::Message { selector: "ask", arguments: &[0] };
     twins.run(&mut vm, "w", ask).expect("asked");
     let promise = 2 << 16;
-    let asked = twins.at_rest["w"].clone();
+    let asked = twins.at_rest["w"].image.clone();
     assert_eq!(vm.shapes().waits_for(&asked, promise), Ok(true));
     // The integer 4.
     let reply = Action::Reply { promise, answer: Ok(&[132]) };
     twins.run(&mut vm, "w", reply).expect("replied");
     twins.run(&mut vm, "w", Action::Message { selector: "again", arguments: &[0] }).expect("asked");
-    let again = twins.at_rest["w"].clone();
+    let again = twins.at_rest["w"].image.clone();
     let fault = Action::Reply { promise, answer: Err(("Error", "leaking")) };
     let actions =
         [(&asked, reply), (&asked, fault), (&asked, ask), (&again, Action::Then { promise: 4 << 16 }), (&again, ask)];
@@ -67,7 +67,10 @@ fn a_changed_byte_of_a_promise_makes_no_turn_panic() {
                     answers: &[],
                     limits: Limits { fuel: 10_000, memory_bytes: 1 << 20 },
                 };
-                let _ = (vm.shapes().waits_for(&bytes, promise), twintalk_vm::Tree::from_image(&bytes, vm.shapes()));
+                let _ = (
+                    vm.shapes().waits_for(&bytes, promise),
+                    twintalk_vm::Tree::from_image(&bytes, &mut |_| None, vm.shapes()),
+                );
                 let end = vm.run_turn(&mut Alone(bytes), &input);
                 done += usize::from(matches!(end.outcome, Outcome::Done { .. }));
             }

@@ -7,7 +7,27 @@ use std::collections::{BTreeMap, VecDeque};
 
 use twintalk_vm::codec::{read_number_argument, read_symbol_argument};
 use twintalk_vm::turn::{Action, ENSURE, MAKE, Outcome, THEN, TurnInput, TwinChange};
-use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, ProgramWorld, Vm, World};
+use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, PieceChange, ProgramWorld, Vm, World};
+
+/// A twin at rest: its image, and its pieces.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub(crate) struct Twin {
+    pub(crate) image: Vec<u8>,
+    pieces: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Twin {
+    /// Takes what became of it.
+    fn take(&mut self, image: &[u8], pieces: &[PieceChange]) {
+        self.image = image.to_vec();
+        for piece in pieces {
+            match &piece.bytes {
+                Some(bytes) => self.pieces.insert(piece.number, bytes.clone()),
+                None => self.pieces.remove(&piece.number),
+            };
+        }
+    }
+}
 
 /// A message that waits for its turn.
 enum Queued {
@@ -25,7 +45,7 @@ enum ReplyTo {
 /// What there is, and what was shown.
 #[derive(Default)]
 pub(crate) struct Twins {
-    pub(crate) at_rest: BTreeMap<String, Vec<u8>>,
+    pub(crate) at_rest: BTreeMap<String, Twin>,
     turns: u64,
     queue: VecDeque<Queued>,
     replies: BTreeMap<u64, Result<Vec<u8>, Fault>>,
@@ -38,7 +58,11 @@ pub(crate) struct Twins {
 
 impl World for Twins {
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
-        Answer::Here(self.at_rest.get(path).map(Vec::as_slice))
+        Answer::Here(self.at_rest.get(path).map(|twin| twin.image.as_slice()))
+    }
+
+    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+        Answer::Here(self.at_rest.get(path).and_then(|twin| twin.pieces.get(&number)).map(Vec::as_slice))
     }
 
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
@@ -75,20 +99,25 @@ impl Twins {
         };
         self.shown.push_str(&effects.output);
         for twin in effects.twins {
-            match twin.change {
-                TwinChange::Image(image) | TwinChange::Carried(image) => {
-                    self.at_rest.insert(twin.path, image);
-                }
-                TwinChange::Delta { delta, image } => {
-                    let before = &self.at_rest[&twin.path];
-                    let replayed = vm.shapes().apply_delta(before, &delta).expect("a turn's own delta");
-                    assert_eq!(replayed, image, "{}: replay gives what the turn left", twin.path);
-                    self.at_rest.insert(twin.path, image);
-                }
+            let change = twin.change;
+            let before = self.at_rest.get(&twin.path).cloned().unwrap_or_default();
+            let mut pieces = |number| before.pieces.get(&number).cloned();
+            // What replay makes of it.
+            let replayed = match &change {
+                TwinChange::Image(whole) => vm.shapes().settle(&whole.bytes, None),
+                TwinChange::Carried(whole) => vm.shapes().settle(&whole.bytes, Some((&before.image, &mut pieces))),
+                TwinChange::Delta { delta, .. } => vm.shapes().apply_delta(&before.image, &mut pieces, delta),
                 TwinChange::Removed => {
                     self.at_rest.remove(&twin.path);
+                    continue;
                 }
-            }
+            };
+            let replayed = replayed.expect("what a turn leaves can be read");
+            assert_eq!(replayed.image, change.image(), "{}: replay gives what the turn left", twin.path);
+            assert_eq!(replayed.pieces, change.pieces(), "{}: replay gives what the turn left", twin.path);
+            let mut now = if matches!(change, TwinChange::Image(_)) { Twin::default() } else { before.clone() };
+            now.take(change.image(), change.pieces());
+            self.at_rest.insert(twin.path, now);
         }
         for send in effects.far_sends {
             let reply_to = match send.wants_reply {
@@ -131,7 +160,7 @@ impl Twins {
             }
             Some(Queued::Reply { path, promise, answer }) => {
                 let waits = |image| vm.shapes().waits_for(image, promise).expect("what a turn left");
-                if self.at_rest.get(&path).is_some_and(|image| waits(image)) {
+                if self.at_rest.get(&path).is_some_and(|twin| waits(&twin.image)) {
                     let answer = match &answer {
                         Ok(bytes) => Ok(&bytes[..]),
                         Err(fault) => Err((&fault.kind[..], &fault.text[..])),

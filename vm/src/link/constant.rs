@@ -54,6 +54,7 @@ impl Vm {
             Kind::Integer(_) | Kind::Float(_) | Kind::Nil | Kind::Boolean(_) | Kind::Character(_) | Kind::Symbol(_) => {
                 return Some(value);
             }
+            Kind::Part(_) => return None,
             Kind::Pointer => {}
         }
         if self.heap.is_permanent(value) {

@@ -294,8 +294,16 @@ impl<'a> Linker<'a, '_> {
         let known = vm.known;
         let root_side = vm.class(known.object).counterpart;
         vm.classes[root_side.0 as usize].parent = Some(known.prototype);
-        let immediates =
-            [known.integer, known.float, known.nil, known.true_, known.false_, known.character, known.symbol];
+        let immediates = [
+            known.integer,
+            known.float,
+            known.nil,
+            known.true_,
+            known.false_,
+            known.character,
+            known.symbol,
+            known.list_part,
+        ];
         for (index, class) in immediates.into_iter().enumerate() {
             vm.immediate_classes[index] = class.0;
         }

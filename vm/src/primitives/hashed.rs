@@ -136,7 +136,7 @@ fn quick_hash(vm: &Vm, key: Value) -> Option<u64> {
             Some(text) => Some(hash_bytes(text.as_bytes())),
             None => vm.as_number(key).map(|number| number_hash(&number)),
         },
-        Kind::Nil | Kind::Boolean(_) => None,
+        Kind::Nil | Kind::Boolean(_) | Kind::Part(_) => None,
     }
 }
 

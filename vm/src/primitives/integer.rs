@@ -81,7 +81,7 @@ impl Vm {
                 Some(number) => Some(Number::Float(number)),
                 None => self.as_big_integer(value).map(Number::Large),
             },
-            Kind::Nil | Kind::Boolean(_) | Kind::Character(_) | Kind::Symbol(_) => None,
+            Kind::Nil | Kind::Boolean(_) | Kind::Character(_) | Kind::Symbol(_) | Kind::Part(_) => None,
         }
     }
 

@@ -46,7 +46,12 @@ fn list(vm: &mut Vm, window: Window) -> Result<List, Stop> {
         && let Some(start) = vm.count_slot(object, START)
         && let Some(size) = vm.count_slot(object, SIZE)
     {
-        let array = vm.heap.slot(object, ARRAY);
+        let mut array = vm.heap.slot(object, ARRAY);
+        let mut object = object;
+        if array.as_part().is_some() {
+            array = vm.root(window, ARRAY)?;
+            object = window.receiver(vm);
+        }
         let room = vm.array_length(array).unwrap_or(0);
         if start <= room && size <= room - start {
             return Ok(List { object, start, size, large: false });

@@ -55,6 +55,7 @@ impl Vm {
             }
             Kind::Nil => return hash_word(1),
             Kind::Boolean(is) => return hash_word(2 + u64::from(is)),
+            Kind::Part(_) => return hash_bytes(self.class_name(value).as_bytes()),
         }
         if let Some(path) = self.path_of(value) {
             return hash_bytes(path.as_bytes());
@@ -152,6 +153,7 @@ fn deep_copy(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     if is_its_own_copy(vm, receiver) || vm.heap.has_flags(receiver, heap::IMMUTABLE) {
         return Ok(receiver);
     }
+    let receiver = vm.brought_whole(vec![receiver])?[0];
     vm.with_handles(|vm, first| {
         // Handles in pairs, object and copy; places of objects are good until the next collection.
         let mut places: FxHashMap<u64, usize> = FxHashMap::default();
@@ -185,6 +187,7 @@ fn deep_copy(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             for index in 0..count {
                 let copy = vm.run.handles[at];
                 let part = if is_indexed { vm.heap.contents(copy)[index] } else { vm.heap.slot(copy, index) };
+                let part = part.as_part().and_then(|number| vm.brought(number)).unwrap_or(part);
                 if is_its_own_copy(vm, part) || vm.heap.has_flags(part, heap::IMMUTABLE) {
                     continue;
                 }

@@ -116,7 +116,7 @@ impl Vm {
         match value.kind() {
             Kind::Character(character) => Some(character.to_string()),
             Kind::Symbol(_) | Kind::Pointer => self.as_text(value).map(str::to_owned),
-            Kind::Integer(_) | Kind::Float(_) | Kind::Nil | Kind::Boolean(_) => None,
+            Kind::Integer(_) | Kind::Float(_) | Kind::Nil | Kind::Boolean(_) | Kind::Part(_) => None,
         }
     }
 

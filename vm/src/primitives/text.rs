@@ -494,9 +494,13 @@ fn character(vm: &mut Vm, window: Window) -> Result<char, Stop> {
     let receiver = window.receiver(vm);
     match receiver.kind() {
         Kind::Character(character) => Ok(character),
-        Kind::Integer(_) | Kind::Float(_) | Kind::Pointer | Kind::Nil | Kind::Boolean(_) | Kind::Symbol(_) => {
-            Err(vm.wrong_receiver("characters", receiver))
-        }
+        Kind::Integer(_)
+        | Kind::Float(_)
+        | Kind::Pointer
+        | Kind::Nil
+        | Kind::Boolean(_)
+        | Kind::Symbol(_)
+        | Kind::Part(_) => Err(vm.wrong_receiver("characters", receiver)),
     }
 }
 

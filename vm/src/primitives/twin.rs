@@ -342,6 +342,7 @@ fn emit(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         let text = format!("the name of an event has 1 to {NAME_BYTES_MAX} bytes, but this one has {}", selector.len());
         return Err(vm.raise(ExceptionKind::ArgumentError, text));
     }
+    let values = vm.brought_whole(values)?;
     let mut arguments = Vec::new();
     if let Err(error) = vm.encode_arguments(&values, &mut arguments) {
         return Err(vm.refuse_to_write(error, |prototype| {

@@ -93,6 +93,7 @@ pub fn show(vm: &Vm, value: Value) -> String {
         Kind::Boolean(is) => is.to_string(),
         Kind::Character(character) => format!("${character}"),
         Kind::Symbol(_) => format!("#{}", vm.as_text(value).unwrap_or_default()),
+        Kind::Part(_) => "a part".to_owned(),
         Kind::Pointer => {
             if let Some(text) = vm.as_text(value) {
                 return format!("'{text}'");
