@@ -1,51 +1,109 @@
-//! What a restart finds: timers, time, messages on their way.
+//! What a restart finds: timers whose time has passed, and a clock that has gone back.
 
-use std::path::Path;
-use std::thread;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use twintalk_runtime::{ClockKind, OpenOptions};
+use twintalk_runtime::{OpenOptions, Simulated, System};
+use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::Outcome;
+use twintalk_store::{Log, Partition, Position};
 
-use crate::log::{Shown, assert_sound, each_record, open_with, options, program};
+use crate::log::{Shown, assert_sound, program};
 
-// delivery: D8.9, D8.2, D3.10
-#[test]
-fn a_timer_that_was_missed_has_one_turn_and_keeps_its_beat() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let text = "twin T = ( | n <- 0. | timer tick every: 100 milliseconds = ( n := n + 1 ) )  T ensure: 't'.";
-    let on_the_wall = || {
-        open_with(OpenOptions { program: Some(program(text)), clock: Some(ClockKind::Wall), ..options(folder.path()) })
-    };
-    let mut shown = Shown::default();
-    let mut system = on_the_wall();
-    system.run_program(Vec::new(), None, &mut shown).expect("runs");
-    system.close(&mut shown).expect("closed");
-    let (before, _, _) = ticks(folder.path());
-    thread::sleep(Duration::from_millis(450));
-    let mut system = on_the_wall();
-    system.settle(&mut shown).expect("the store takes it");
-    assert_sound(&mut system);
-    system.close(&mut shown).expect("closed");
-    let (after, made_ns, next_ns) = ticks(folder.path());
-    // One turn for the four or more that were missed; the next is a multiple of the interval after the first.
-    assert_eq!(after.len(), before.len() + 1);
-    let last_ns = after[before.len()];
-    assert!(last_ns >= before.last().unwrap_or(&made_ns) + 450_000_000, "{last_ns} after {before:?}");
-    assert!(next_ns > last_ns && (next_ns - made_ns) % 100_000_000 == 0, "{next_ns}, made at {made_ns}");
+const MILLISECOND_NS: i64 = 1_000_000;
+
+/// A machine with a clock on its wall that only the test moves.
+struct Machine {
+    store: Arc<MemoryStore>,
+    wall_ns: Arc<AtomicI64>,
 }
 
-/// When the timer had its turns, when its twin was made, and when the timer is due next.
-fn ticks(folder: &Path) -> (Vec<i64>, i64, i64) {
-    let (mut fired_ns, mut made_ns, mut next_ns) = (Vec::new(), 0, 0);
-    each_record(folder, |_, _, record| {
-        match record.input.selector {
-            "<ensure:>" => made_ns = record.envelope.time_ns,
-            "<timer:>" => fired_ns.push(record.envelope.time_ns),
-            other => assert_eq!(other, "<program>"),
+impl Machine {
+    fn new() -> Machine {
+        let wall_ns = Arc::new(AtomicI64::new(1_700_000_000_000 * MILLISECOND_NS));
+        Machine { store: Arc::new(MemoryStore::new(1, "one")), wall_ns }
+    }
+
+    fn move_clock(&self, milliseconds: i64) {
+        self.wall_ns.fetch_add(milliseconds * MILLISECOND_NS, Ordering::Relaxed);
+    }
+
+    /// Runs a process: opens the store, has `work` done, and closes it.
+    fn run(&self, work: impl FnOnce(&mut System)) {
+        let text = "twin T = ( | n <- 0. | up = ( n := n + 1 ) timer tick every: 100 milliseconds = ( n := n + 1 ) )  T ensure: 't'.";
+        let machine =
+            Simulated { store: self.store.clone(), wall_ns: Some(self.wall_ns.clone()), batch_records_max: 64 };
+        let options = OpenOptions { program: Some(program(text)), ..OpenOptions::default() };
+        let mut system = System::open_simulated(machine, options).unwrap_or_else(|error| panic!("{error}"));
+        work(&mut system);
+        assert_sound(&mut system);
+        system.close(&mut Shown::default()).expect("closed");
+    }
+
+    /// Each record: what it is of, its time, and when the timer is due next, in milliseconds since the first.
+    fn log(&self) -> Vec<(String, i64, Option<i64>)> {
+        let mut log = Vec::new();
+        for block in self.store.read(Partition(0), Position::FIRST).expect("readable") {
+            let block = block.expect("sound");
+            for record in block.open().expect("sound").records(0) {
+                let (_, record) = record.expect("sound");
+                let Outcome::Committed(effects) = &record.outcome else { panic!("nothing fails") };
+                let due_ns = effects.timers.iter().find_map(|timer| timer.due_ns);
+                log.push((record.input.selector.to_owned(), record.envelope.time_ns, due_ns));
+            }
         }
-        let Outcome::Committed(effects) = &record.outcome else { panic!("nothing fails") };
-        next_ns = effects.timers.iter().filter_map(|timer| timer.due_ns).next_back().unwrap_or(next_ns);
+        let first_ns = log[0].1;
+        let since = |time_ns: i64| (time_ns - first_ns) / MILLISECOND_NS;
+        log.into_iter().map(|(what, at, due)| (what, since(at), due.map(since))).collect()
+    }
+}
+
+fn lines(log: &[(String, i64, Option<i64>)]) -> Vec<String> {
+    log.iter()
+        .map(|(what, at, due)| format!("{at}: {what} {}", due.map_or(String::new(), |due| format!("due {due}"))))
+        .collect()
+}
+
+// delivery: D8.9, D3.10
+#[test]
+fn a_timer_that_was_missed_has_one_turn_and_keeps_its_beat() {
+    let machine = Machine::new();
+    machine.run(|system| {
+        system.run_program(Vec::new(), None, &mut Shown::default()).expect("runs");
+        machine.move_clock(130);
+        system.settle(&mut Shown::default()).expect("the store takes it");
     });
-    (fired_ns, made_ns, next_ns)
+    machine.move_clock(450);
+    for _ in 0..2 {
+        machine.run(|system| system.settle(&mut Shown::default()).expect("the store takes it"));
+    }
+    machine.move_clock(20);
+    machine.run(|system| system.settle(&mut Shown::default()).expect("the store takes it"));
+    let log = machine.log();
+    let wanted = [
+        "0: <program> ",
+        "0: <ensure:> due 100",
+        "130: <timer:> due 200",
+        "580: <timer:> due 600",
+        "600: <timer:> due 700",
+    ];
+    assert_eq!(lines(&log), wanted);
+}
+
+// delivery: D8.2
+#[test]
+fn the_time_of_a_store_does_not_go_back_with_the_clock_on_the_wall() {
+    let machine = Machine::new();
+    machine.run(|system| {
+        system.run_program(Vec::new(), None, &mut Shown::default()).expect("runs");
+        machine.move_clock(50);
+        system.send("t", "up", &[], &mut Shown::default()).expect("handled");
+        machine.move_clock(-30);
+        system.send("t", "up", &[], &mut Shown::default()).expect("handled");
+    });
+    machine.move_clock(-1_000_000);
+    machine.run(|system| {
+        system.send("t", "up", &[], &mut Shown::default()).expect("handled");
+    });
+    assert_eq!(lines(&machine.log()), ["0: <program> ", "0: <ensure:> due 100", "50: up ", "50: up ", "50: up "]);
 }
