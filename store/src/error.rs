@@ -150,6 +150,18 @@ pub enum Corruption {
     Engine(String),
 }
 
+impl Place {
+    /// What the operator can do about damage there.
+    pub const fn cure(&self) -> &'static str {
+        match self {
+            Place::Row { .. } | Place::Table(_) => {
+                "make the tables again from the log (`twintalk verify --rebuild-tables`) or restore a backup"
+            }
+            Place::Log { .. } | Place::Logs | Place::File { .. } | Place::Folder => "restore a backup",
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -192,7 +204,7 @@ impl fmt::Display for StoreError {
                 "the log of partition {partition} ends at {found}, not at {expected}: another writer owns it; stop this one"
             ),
             StoreError::Corrupt { at, reason } => {
-                write!(f, "the store is damaged at {at}: {reason}; nothing was skipped or changed, restore a backup")
+                write!(f, "the store is damaged at {at}: {reason}; nothing was skipped or changed, {}", at.cure())
             }
             StoreError::NewerFormat { found, known } => write!(
                 f,

@@ -36,6 +36,7 @@ use crate::tables::{CHECKPOINT, POSITION_BYTES, TRIMMED};
 use crate::{Batch, BlockBytes, BlockIter, Blocks, CheckReport, Corruption, Durability, Key, KeyRange, Log, Partition};
 use crate::{Place, Position, Row, RowIter, Rows, STORE_FORMAT, Settings, Store, StoreError, Table, Tables, check};
 
+mod anew;
 mod frames;
 
 /// Where in the folder of a store RocksDB keeps its files.
@@ -136,6 +137,7 @@ impl RocksStore {
             });
         }
         let lock = folder::lock(folder, ENGINE)?;
+        anew::finish(folder)?;
         let path = folder.join(ENGINE);
         let is_new = !has_store(folder);
         if is_new {
@@ -148,9 +150,11 @@ impl RocksStore {
         options.create_missing_column_families(true);
         let db = DB::open_cf_descriptors(&options, &path, families(asked.cache_bytes))
             .map_err(|error| open_error(folder, error))?;
-        let settings = match read_settings(&db)? {
-            Some(settings) => settings,
-            None => make_settings(&db, asked)?,
+        let settings = match (settings_of_tables(&db)?, settings_of_log(&db)?) {
+            (Some(settings), Some(kept)) if settings == kept => settings,
+            (Some(settings), None) | (None, Some(settings)) => write_settings(&db, settings)?,
+            (None, None) => write_settings(&db, new_settings(&db, asked)?)?,
+            (Some(_), Some(_)) => return Err(settings_differ()),
         };
         Self::with(db, settings, asked, Access::Run { _lock: lock })
     }
@@ -167,8 +171,10 @@ impl RocksStore {
         }
         let path = folder.join(ENGINE);
         let db = open_unchanged(folder, &path)?;
-        let Some(settings) = read_settings(&db)? else {
-            return Err(StoreError::Missing { folder: folder.to_owned() });
+        let settings = match (settings_of_tables(&db)?, settings_of_log(&db)?) {
+            (Some(settings), Some(kept)) if settings != kept => return Err(settings_differ()),
+            (Some(settings), _) | (None, Some(settings)) => settings,
+            (None, None) => return Err(StoreError::Missing { folder: folder.to_owned() }),
         };
         Self::with(db, settings, &RocksOptions::default(), Access::Read)
     }
@@ -651,13 +657,13 @@ fn look_first(path: &Path) -> Result<(), StoreError> {
     let meta = [DEFAULT, Table::Meta.title()];
     let db = DB::open_cf_for_read_only(&read_only_options(), path, meta, false)
         .map_err(|error| engine_error(Place::Folder, error))?;
-    read_settings(&db)?;
+    settings_of_tables(&db)?;
     let reason = Corruption::Engine(format!("there is an unknown column family `{unknown}`"));
     Err(StoreError::Corrupt { at: Place::Folder, reason })
 }
 
-/// What was fixed when the store was made; `None` if its making was cut short.
-fn read_settings(db: &DB) -> Result<Option<Settings>, StoreError> {
+/// What was fixed when the store was made, as the table `meta` has it; `None` if that has nothing.
+fn settings_of_tables(db: &DB) -> Result<Option<Settings>, StoreError> {
     let meta = family(db, Table::Meta.title())?;
     let get = |name: &str| {
         let mut key = Key::new();
@@ -692,8 +698,8 @@ fn text(row: Option<Vec<u8>>) -> Option<String> {
     String::from_utf8(row?).ok()
 }
 
-/// Writes the settings of a new store; before that it is none.
-fn make_settings(db: &DB, asked: &RocksOptions) -> Result<Settings, StoreError> {
+/// The settings of a new store.
+fn new_settings(db: &DB, asked: &RocksOptions) -> Result<Settings, StoreError> {
     let settings = Settings {
         durability: asked.durability.unwrap_or(Durability::Sync),
         partitions: asked.partitions.unwrap_or(1),
@@ -706,6 +712,11 @@ fn make_settings(db: &DB, asked: &RocksOptions) -> Result<Settings, StoreError> 
         let reason = Corruption::Engine("the log has blocks, but the settings of the store are lost".to_owned());
         return Err(StoreError::Corrupt { at: Place::Folder, reason });
     }
+    Ok(settings)
+}
+
+/// Writes the settings, in the table and beside the log; before that a new store is none.
+fn write_settings(db: &DB, settings: Settings) -> Result<Settings, StoreError> {
     let meta = family(db, Table::Meta.title())?;
     let mut batch = WriteBatch::default();
     let mut key = Key::new();
@@ -713,10 +724,53 @@ fn make_settings(db: &DB, asked: &RocksOptions) -> Result<Settings, StoreError> 
     batch.put_cf(meta, key.named(Partition::SHARED, DURABILITY).bytes(), settings.durability.name());
     batch.put_cf(meta, key.named(Partition::SHARED, PARTITIONS).bytes(), settings.partitions.to_be_bytes());
     batch.put_cf(meta, key.named(Partition::SHARED, PLACING).bytes(), &settings.placing);
+    batch.put_cf(family(db, LOG)?, log_key(Partition::SHARED, 0), settings_to_bytes(&settings));
     let mut options = WriteOptions::default();
     options.set_sync(true);
     db.write_opt(batch, &options).map_err(|error| engine_error(Place::Folder, error))?;
     Ok(settings)
+}
+
+/// The settings as they stand beside the log, in the place of block 0 of no partition: so they outlive the tables.
+fn settings_to_bytes(settings: &Settings) -> Vec<u8> {
+    let Settings { durability, partitions, placing } = settings;
+    let mut bytes = STORE_FORMAT.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&partitions.to_be_bytes());
+    bytes.extend_from_slice(format!("{durability} {placing}").as_bytes());
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_be_bytes());
+    bytes
+}
+
+/// What [`settings_to_bytes`] wrote; `None` in a store that has none yet.
+fn settings_of_log(db: &DB) -> Result<Option<Settings>, StoreError> {
+    let bytes =
+        db.get_cf(family(db, LOG)?, log_key(Partition::SHARED, 0)).map_err(|error| engine_error(Place::Logs, error))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let read = || {
+        let (bytes, sum) = bytes.split_last_chunk::<4>()?;
+        let (format, rest) = bytes.split_first_chunk::<4>()?;
+        let (partitions, rest) = rest.split_first_chunk::<2>()?;
+        let (durability, placing) = std::str::from_utf8(rest).ok()?.split_once(' ')?;
+        let settings = Settings {
+            durability: Durability::from_name(durability)?,
+            partitions: u16::from_be_bytes(*partitions),
+            placing: placing.to_owned(),
+        };
+        (crc32fast::hash(bytes) == u32::from_be_bytes(*sum)).then_some((u32::from_be_bytes(*format), settings))
+    };
+    match read() {
+        Some((found, _)) if found > STORE_FORMAT => Err(StoreError::NewerFormat { found, known: STORE_FORMAT }),
+        Some((_, settings)) => Ok(Some(settings)),
+        None => {
+            let reason = Corruption::Engine("the settings beside the log are not what was written".to_owned());
+            Err(StoreError::Corrupt { at: Place::Logs, reason })
+        }
+    }
+}
+
+fn settings_differ() -> StoreError {
+    let reason = Corruption::Engine("the table `meta` has other settings than the log".to_owned());
+    StoreError::Corrupt { at: Place::Table(Table::Meta), reason }
 }
 
 /// Options of the whole database.
@@ -783,32 +837,30 @@ fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {
     }
     // A file that its own list names is not there.
     if error.kind() == ErrorKind::IOError && message.contains("No such file") {
-        let at = file_in(message).unwrap_or(Place::Folder);
+        let at = damaged_family(folder).or_else(|| file_in(message)).unwrap_or(Place::Folder);
         return StoreError::Corrupt { at, reason: Corruption::Engine(error.into_string()) };
     }
     match engine_error(Place::Folder, error) {
-        StoreError::Corrupt { at: Place::Folder, reason: Corruption::Engine(message) } => {
-            // RocksDB does not say which file of rows it means, and suspects the manifest, which is looked at before.
+        StoreError::Corrupt { at, reason: Corruption::Engine(message) } => {
+            // RocksDB does not always say which file of rows it means, and suspects the manifest, which is looked at before.
             let message = message.split("  The file ").next().unwrap_or_default().to_owned();
-            StoreError::Corrupt { at: damaged_family(folder), reason: Corruption::Engine(message) }
+            let at = damaged_family(folder).unwrap_or(at);
+            StoreError::Corrupt { at, reason: Corruption::Engine(message) }
         }
         other => other,
     }
 }
 
 /// The table, or the logs, whose files do not open, if they are those of one.
-fn damaged_family(folder: &Path) -> Place {
+fn damaged_family(folder: &Path) -> Option<Place> {
     let opens = |name: &str| {
         let families = [DEFAULT, name];
         DB::open_cf_for_read_only(&read_only_options(), folder.join(ENGINE), families, false).is_ok()
     };
-    let table = Table::ALL.iter().find(|table| !opens(table.title()));
-    match table {
-        Some(_) if !opens(DEFAULT) => Place::Folder,
-        Some(table) => Place::Table(*table),
-        None if !opens(LOG) => Place::Logs,
-        None => Place::Folder,
+    if !opens(LOG) {
+        return opens(Table::Meta.title()).then_some(Place::Logs);
     }
+    Table::ALL.iter().find(|table| !opens(table.title())).map(|table| Place::Table(*table))
 }
 
 fn engine_error(at: Place, error: rocksdb::Error) -> StoreError {

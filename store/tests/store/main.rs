@@ -1,5 +1,6 @@
 //! Tests of the store: records as bytes, and what both stores promise.
 
+mod anew;
 mod both;
 mod crash;
 mod fixture;
