@@ -2,7 +2,7 @@
 
 use clap::Args;
 use twintalk_runtime::datum::Datum;
-use twintalk_runtime::json;
+use twintalk_runtime::{System, json};
 
 use crate::console::Console;
 use crate::exit::{Exit, Outcome};
@@ -13,15 +13,21 @@ use crate::terminal::count;
 
 /// Run the log again, compare, and check every checksum
 #[derive(Args)]
-#[command(after_help = "Exit code 3 if anything differs. The store stays as it is.")]
+#[command(after_help = "Exit code 3 if anything differs. Without --rebuild-tables the store stays as it is.")]
 pub struct Verify {
     #[command(flatten)]
     look: Look,
+    /// First make all tables again from the log, as when one is damaged
+    #[arg(long)]
+    rebuild_tables: bool,
 }
 
 impl Verify {
     /// Verifies it.
     pub fn run(self) -> Outcome {
+        if self.rebuild_tables {
+            System::rebuild_tables(&self.look.store)?;
+        }
         let mut system = self.look.open()?;
         let progress = Progress::start(None, "records");
         let report = system.verify(&mut |records| progress.at(records, || "records".to_owned()))?;

@@ -22,6 +22,7 @@ mod pieces;
 mod place;
 mod post;
 mod program;
+mod rebuild;
 mod recall;
 mod replay;
 mod resident;

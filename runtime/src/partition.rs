@@ -469,6 +469,22 @@ impl Core {
         *message = self.keep(message.clone());
     }
 
+    /// Takes a message that waited when the process before ended, and whose row is lost.
+    pub(crate) fn wait_again(&mut self, message: Message) {
+        if let Some((origin, _)) = message.source() {
+            self.sources[usize::from(origin.partition.0)].outstanding += 1;
+        }
+        // A twin in quarantine is not tried again.
+        let due_ns = message.due_ns.filter(|_| !self.supervisor.is_quarantined(&message.path));
+        let message = self.keep(Message { due_ns, ..message });
+        if message.due_ns.is_some() {
+            self.await_retry(message);
+        } else {
+            let order = self.post.next_order();
+            self.queue.push_back(Message { order, ..message });
+        }
+    }
+
     /// Queues what waited when the process before ended.
     pub fn load_waiting(&mut self) -> Result<(), StoreError> {
         let mut waiting = Vec::new();

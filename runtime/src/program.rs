@@ -53,6 +53,21 @@ fn hash(kernel: &[u8; 32], definitions: &[u8; 32]) -> ProgramHash {
     *hasher.finalize().as_bytes()
 }
 
+/// The arguments of the record that installs a program: the length of its row and the row, then the row of the shapes.
+pub(crate) fn to_record(program: &[u8], shapes: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(program.len() + shapes.len() + 10);
+    put_number(&mut bytes, program.len() as u64);
+    bytes.extend_from_slice(program);
+    bytes.extend_from_slice(shapes);
+    bytes
+}
+
+/// The rows of program and shapes that [`to_record`] was given.
+pub(crate) fn from_record(mut bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = usize::try_from(get_number(&mut bytes)?).ok()?;
+    bytes.split_at_checked(length)
+}
+
 /// The kernel and the definitions that [`Program::to_bytes`] wrote.
 pub(crate) fn images_from_bytes(bytes: &[u8]) -> Result<(Image, Image), String> {
     let mut rest = bytes;

@@ -115,7 +115,7 @@ pub struct VerifyReport {
 /// How many differences are told before verify gives up.
 const DIFFERENCES_MAX: usize = 100;
 
-fn damaged(partition: Partition, position: Position, what: &'static str) -> StoreError {
+pub(crate) fn damaged(partition: Partition, position: Position, what: &'static str) -> StoreError {
     StoreError::Corrupt {
         at: Place::Log { partition, position },
         reason: twintalk_store::Corruption::Bytes(record::RecordError::Malformed(what)),
@@ -168,14 +168,8 @@ fn recover_twins(core: &mut Core, vm: &mut Vm) -> Result<(), StoreError> {
         return Ok(());
     }
     let checkpoint = core.store.checkpoint(partition)?.max(Position::FIRST);
-    let mut records = Vec::new();
-    each_record(&*core.store, partition, checkpoint, |position, record, _| {
-        records.push((position, Applied::of(record)));
-        Ok(())
-    })?;
-    for (position, applied) in records {
-        applied.apply(core, vm, position)?;
-    }
+    let store = core.store.clone();
+    each_record(&*store, partition, checkpoint, |position, record, _| Applied::of(record).apply(core, vm, position))?;
     // The time goes on from the last record.
     if let Some(last) = core.store.block(partition, end.block - 1)? {
         let block = last.open().map_err(|_| damaged(partition, Position::block(end.block - 1), "the last block"))?;
@@ -189,7 +183,7 @@ fn recover_twins(core: &mut Core, vm: &mut Vm) -> Result<(), StoreError> {
 }
 
 /// Queues what the log of one partition has sent to any that these have not taken.
-fn recover_outbox(cores: &mut [Core], from: usize) -> Result<(), StoreError> {
+pub(crate) fn recover_outbox(cores: &mut [Core], from: usize) -> Result<(), StoreError> {
     let (partition, store) = (cores[from].partition, cores[from].store.clone());
     let Some(first) = cores.iter().map(|core| core.sources[from].taken.0).min() else { return Ok(()) };
     if first >= store.end(partition)? {
@@ -197,46 +191,49 @@ fn recover_outbox(cores: &mut [Core], from: usize) -> Result<(), StoreError> {
     }
     let placing = cores[from].placing;
     each_record(&*store, partition, first.max(Position::FIRST), |position, record, _| {
-        let mut take = |message: Message, nth: u32| {
+        sent_by(record, record::Origin { partition, position }, &mut |nth, message| {
             let core = &mut cores[usize::from(placing.of(&message.path).0)];
             if core.sources[from].taken <= (position, nth) {
                 let order = core.post.next_order();
                 core.receive(Message { order, ..message });
             }
-        };
-        let (origin, time_ns) = (record::Origin { partition, position }, record.envelope.time_ns);
-        let mut leaves = 0;
-        let mut failed = None;
-        let mut reply = None;
-        match &record.outcome {
-            record::Outcome::Committed(effects) => {
-                for send in effects.sends.iter() {
-                    take(Message::far_send(send, origin, leaves, time_ns), leaves);
-                    leaves += 1;
-                }
-                reply = effects.reply;
-            }
-            record::Outcome::Failed(failure) => failed = Some(fault_of(failure)),
-        }
-        let flags = record.envelope.flags;
-        if flags.contains(record::Flags::REPLIES)
-            && !flags.contains(record::Flags::RETRIES)
-            && let record::Sender::Twin(sender) = record.cause.sender
-        {
-            let answer = match &failed {
-                None => Ok(reply.unwrap_or_default()),
-                Some(fault) => Err(fault),
-            };
-            let receiver = record.receiver().path;
-            let message = Message::reply(sender, receiver, record.cause.number, answer, origin, leaves, time_ns);
-            take(message, leaves);
-        }
+        });
         Ok(())
     })
 }
 
+/// Calls `visit` with all that leaves the record at `origin` for twins, counted from 0: its far sends, then its reply.
+pub(crate) fn sent_by(record: &Record<'_>, origin: record::Origin, visit: &mut dyn FnMut(u32, Message)) {
+    let time_ns = record.envelope.time_ns;
+    let mut leaves = 0;
+    let mut failed = None;
+    let mut reply = None;
+    match &record.outcome {
+        record::Outcome::Committed(effects) => {
+            for send in effects.sends.iter() {
+                visit(leaves, Message::far_send(send, origin, leaves, time_ns));
+                leaves += 1;
+            }
+            reply = effects.reply;
+        }
+        record::Outcome::Failed(failure) => failed = Some(fault_of(failure)),
+    }
+    let flags = record.envelope.flags;
+    if flags.contains(record::Flags::REPLIES)
+        && !flags.contains(record::Flags::RETRIES)
+        && let record::Sender::Twin(sender) = record.cause.sender
+    {
+        let answer = match &failed {
+            None => Ok(reply.unwrap_or_default()),
+            Some(fault) => Err(fault),
+        };
+        let receiver = record.receiver().path;
+        visit(leaves, Message::reply(sender, receiver, record.cause.number, answer, origin, leaves, time_ns));
+    }
+}
+
 /// What replay needs of a record.
-struct Applied {
+pub(crate) struct Applied {
     composite: String,
     turn: u64,
     /// Path, life, what became of it, whether the bytes are all of it, and these.
@@ -244,7 +241,7 @@ struct Applied {
 }
 
 impl Applied {
-    fn of(record: &Record<'_>) -> Applied {
+    pub(crate) fn of(record: &Record<'_>) -> Applied {
         Applied {
             composite: record.composite().to_owned(),
             turn: record.envelope.turn,
@@ -256,7 +253,7 @@ impl Applied {
         }
     }
 
-    fn apply(self, core: &mut Core, vm: &Vm, position: Position) -> Result<(), StoreError> {
+    pub(crate) fn apply(self, core: &mut Core, vm: &Vm, position: Position) -> Result<(), StoreError> {
         for (path, life, kind, whole, bytes) in self.twins {
             load(&mut core.residents, &*core.store, core.partition, &path)?;
             if core.residents.get(&path).is_some_and(|view| view.last >= position) {
@@ -613,7 +610,9 @@ impl System {
         let check = partitions.store.check()?;
         report.blocks = check.blocks;
         report.bytes = check.bytes;
-        report.differences.extend(check.damage.iter().map(|(place, reason)| format!("{place:?}: {reason:?}")));
+        report
+            .differences
+            .extend(check.damage.iter().map(|(place, reason)| format!("{place}: {reason}; {}", place.cure())));
         if !report.differences.is_empty() {
             return Ok(report);
         }
@@ -771,7 +770,7 @@ fn notes(flags: record::Flags) -> Vec<&'static str> {
     .collect()
 }
 
-fn fault_of(failure: &record::Failure<'_>) -> Fault {
+pub(crate) fn fault_of(failure: &record::Failure<'_>) -> Fault {
     Fault { kind: failure.kind.to_owned(), text: failure.text.to_owned(), trace: Fault::trace_from_text(failure.trace) }
 }
 

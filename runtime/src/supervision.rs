@@ -406,6 +406,51 @@ impl Core {
     }
 }
 
+// ---- made again from the log ----
+
+impl Core {
+    /// Takes from the log that the turn of `message` failed at `time_ns`, with what the flags of its record, at `position`,
+    /// say of it; answers the message that waits because of it: the same, to be tried again, or one to the twin above.
+    pub(crate) fn failed_again(
+        &mut self,
+        vm: &Vm,
+        message: &Message,
+        fault: &Fault,
+        flags: Flags,
+        position: Position,
+        time_ns: i64,
+    ) -> Option<Message> {
+        // What is told of a twin of another kind has no trace, and is no failure of the twin.
+        let unread = fault.kind == "NoSuchTwin" && fault.trace.is_empty();
+        let result = Err(fault.clone());
+        let verdict = if unread { Verdict::default() } else { self.judge(vm, message, &result, time_ns) };
+        if flags.contains(Flags::DEAD) {
+            self.restore_letter(position, &letter_to_row(message, &fault.kind, &fault.text, time_ns));
+        }
+        if flags.contains(Flags::RETRIES) {
+            let due_ns = Some(verdict.again_ns.unwrap_or(time_ns));
+            return Some(Message { attempts: message.attempts + 1, due_ns, ..message.clone() });
+        }
+        let parent = message.path.rsplit_once('/').filter(|_| flags.contains(Flags::ESCALATES))?.0;
+        let from = From::Supervisor { origin: Origin { partition: self.partition, position } };
+        Some(Message::new(parent, FAILED, told_arguments(message, &fault.kind, &fault.text), from))
+    }
+
+    /// Takes from the log what a record says that ran nothing; `time_ns` is its time.
+    pub(crate) fn noted_again(&mut self, path: &str, selector: &str, position: Position, time_ns: i64) {
+        match selector {
+            QUARANTINE => self.restore_quarantine(path, position, time_ns),
+            RELEASE => self.lift(path),
+            _ => {}
+        }
+    }
+
+    /// A letter that is sent again or dropped is one no longer.
+    pub(crate) fn letter_gone(&mut self, origin: Origin) {
+        self.rows.delete(Table::DeadLetters, Key::new().dead_letter(self.partition, origin.position));
+    }
+}
+
 fn damaged(table: Table, key: &Key, what: &'static str) -> StoreError {
     StoreError::Corrupt { at: Place::Row { table, key: key.bytes().to_vec() }, reason: Corruption::Row(what) }
 }

@@ -26,9 +26,9 @@ use crate::partitions::{Linked, Partitions};
 use crate::place::PLACING;
 use crate::post::Post;
 use crate::program::{self, Program};
-use crate::replay;
 use crate::upgrade::{Lowered, Orphans, Versions};
 use crate::values;
+use crate::{rebuild, replay};
 
 /// How many records, and messages not handled yet, may wait for one commit.
 const COMMIT_RECORDS: usize = 512;
@@ -273,7 +273,11 @@ impl System {
     }
 
     fn with_clock(store: Arc<dyn Store>, clock: Clock, options: OpenOptions) -> Result<System, OpenError> {
-        let stored_hash = stored_program(&*store)?;
+        let lost = rebuild::begin(&*store, options.read_only)?;
+        let stored_hash = match lost {
+            Some(hash) => Some(hash),
+            None => stored_program(&*store)?,
+        };
         let stored = match &stored_hash {
             Some(hash) => Some(load_program(&*store, hash)?),
             None => None,
@@ -322,7 +326,10 @@ impl System {
             cores.push(core);
         }
         let mut partitions = Partitions::new(store, post, cores);
-        replay::recover(partitions.all(), &mut vm).map_err(OpenError::from)?;
+        match lost {
+            Some(hash) => rebuild::rebuild(partitions.all(), &mut vm, &hash)?,
+            None => replay::recover(partitions.all(), &mut vm)?,
+        }
         let now_ns = partitions.now_ns();
         partitions.drive_to(now_ns);
         let orphans = versions.check(&partitions, &vm, before)?;
@@ -589,6 +596,11 @@ impl System {
         }
         self.commit(output)?;
         self.checkpoint()?;
+        self.partitions.store.settle()
+    }
+
+    /// Makes the next opening quick; what is not committed is left alone.
+    pub(crate) fn settle_store(&self) -> Result<(), StoreError> {
         self.partitions.store.settle()
     }
 

@@ -411,7 +411,7 @@ impl Core {
         self.rows.put(Table::Meta, key.named(Partition::SHARED, "program"), Position::START, &self.program);
         self.rows.put(Table::Meta, key.named(Partition::SHARED, "shapes"), Position::START, &shape_bytes);
         let turn = self.turn_of(SYSTEM_PATH)?.0 + 1;
-        let message = Message::new(SYSTEM_PATH, PROGRAM, [bytes, shape_bytes].concat(), From::System);
+        let message = Message::new(SYSTEM_PATH, PROGRAM, program::to_record(&bytes, &shape_bytes), From::System);
         let now_ns = self.clock.now_ns().max(self.last_time_ns);
         let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
         let position = self

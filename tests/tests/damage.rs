@@ -166,6 +166,45 @@ fn a_file_that_is_missing_is_missed_or_nobody_needs_it() {
     }
 }
 
+// delivery: D7.11
+#[test]
+fn tables_that_are_lost_or_damaged_are_made_again_from_the_log() {
+    let mut dice = dice();
+    for partitions in [1, 3] {
+        let original = Original::make(Durability::Sync, partitions, 60, &mut dice);
+        // As the crash left it, and after it was opened, which wrote files of rows.
+        for (nth, name) in ["as a crash left it", "with a damaged table"].into_iter().enumerate() {
+            let name = format!("{partitions} partitions, {name}");
+            let copy = original.copy();
+            if nth == 1 {
+                let mut system = reopen(copy.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+                system.checkpoint().expect("a checkpoint");
+                drop(system);
+                drop(reopen(copy.path()));
+                damage_table(copy.path(), b"taken");
+                let error = reopen(copy.path()).err().unwrap_or_else(|| panic!("{name}: it opens"));
+                assert!(error.to_string().contains("--rebuild-tables"), "{name}: {error}");
+            }
+            System::rebuild_tables(copy.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let system = reopen(copy.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let kept = if partitions == 1 { 60 } else { 0 };
+            original.check(system, kept, &name);
+        }
+    }
+}
+
+/// Changes a byte at the end of a file of a table, which says itself whose it is.
+fn damage_table(folder: &Path, table: &[u8]) {
+    let files = fs::read_dir(folder.join("rocksdb")).expect("the files").map(|file| file.expect("a file").path());
+    let of_table = |path: &PathBuf| fs::read(path).expect("a file").windows(table.len()).any(|part| part == table);
+    let mut rows = files.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
+    let file = rows.find(of_table).expect("the table has a file");
+    let mut bytes = fs::read(&file).expect("a file");
+    let footer = bytes.len() - 20;
+    bytes[footer] ^= 1;
+    fs::write(file, bytes).expect("written");
+}
+
 /// Whether opening the store, or `verify`, says that it is damaged, and where.
 fn is_found(folder: &Path, name: &str, file: &Path) -> bool {
     let options = OpenOptions {

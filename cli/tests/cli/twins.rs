@@ -141,6 +141,36 @@ fn verify_finds_no_difference_in_what_was_done() {
     assert!(folder.run("verify --store s --json").contains(r#""differences":[]"#));
 }
 
+// delivery: D7.9, D7.11
+#[test]
+fn a_damaged_table_is_made_again_from_the_log() {
+    let folder = plant();
+    folder.run(FEED);
+    let (before, history) = (folder.run("twins --store s"), folder.run("history plant-1 --store s"));
+    let files =
+        std::fs::read_dir(folder.path("s/rocksdb")).expect("the files").map(|file| file.expect("a file").path());
+    let rows = files.filter(|path| path.extension().is_some_and(|extension| extension == "sst"));
+    // A file says which table it is of; the smallest is none of the log.
+    let is_of_table = |path: &std::path::PathBuf| {
+        std::fs::read(path).expect("a file").windows(5).any(|part| part == b"taken" || part == b"state")
+    };
+    let file = rows.filter(is_of_table).min_by_key(|path| std::fs::metadata(path).expect("a length").len());
+    let file = file.expect("a table has a file");
+    let mut bytes = std::fs::read(&file).expect("a file");
+    let footer = bytes.len() - 20;
+    bytes[footer] ^= 1;
+    std::fs::write(file, bytes).expect("written");
+
+    let said = folder.run("verify --store s");
+    assert!(said.contains("damaged at table `") && said.ends_with("exit 3\n"), "{said}");
+    assert!(said.contains("`twintalk verify --rebuild-tables`"), "{said}");
+    let said = folder.run("verify --store s --rebuild-tables");
+    assert!(said.contains(": no difference\n") && !said.contains("exit"), "{said}");
+    assert_eq!(folder.run("twins --store s"), before);
+    folder.run(FEED);
+    assert_eq!(folder.run("history plant-1 --store s"), history, "what was taken is not taken again");
+}
+
 #[test]
 fn data_comes_as_json_too() {
     let folder = plant();

@@ -3,5 +3,6 @@
 mod case;
 mod coverage;
 mod delivery;
+mod rebuild;
 mod run;
 mod sources;

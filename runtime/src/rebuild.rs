@@ -1,0 +1,419 @@
+//! Tables made again from the logs, when they are lost: opening a store whose logs have records, but which has no row that
+//! says what program it runs, makes every row anew.
+//!
+//! Twins are replayed as in any recovery, from the first record on. What recovery otherwise finds in rows is folded from the
+//! same records: timers from the timers that turns set and from the turns they had, counters of outside senders from the
+//! numbers of their messages; what failed, and what becomes of it, from the flags of failed records, and from the policies. How far a partition has taken what a log sends to it is found by walking both logs side by side:
+//! what was sent and has a record is taken; what has none, but lies before something that was taken, waits.
+//!
+//! The row that names the program is written last, so a process that ends early leaves a store whose tables are still lost.
+//!
+//! Two things are in no log. A message of an outside sender or of a program that waits and has no record yet, for a twin in
+//! quarantine, behind another, or for an answer, is lost with its row. And where there are several partitions, one that never had a message of a sender does not know how
+//! far that sender has come, so its messages are sent again, and recognised.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::Path;
+
+use twintalk_store::record::{Cause, Flags, Origin, Outcome, ProgramHash, Record, Sender, TwinChange};
+use twintalk_store::rocks::RocksStore;
+use twintalk_store::{
+    BlockIter, Corruption, Key, KeyRange, Partition, Place, Position, Rows, Store, StoreError, Table,
+};
+use twintalk_vm::Vm;
+use twintalk_vm::codec::read_timer_arguments;
+use twintalk_vm::turn::RELEASE;
+
+use crate::message::{self, DROP, FAILED, From, Message, PROGRAM, QUARANTINE, SYSTEM_PATH};
+use crate::partition::Core;
+use crate::program;
+use crate::replay::{Applied, damaged, each_record, fault_of, recover_outbox, sent_by};
+use crate::timers::TimerId;
+use crate::{OpenError, OpenOptions, System};
+
+/// How many rows are written or deleted at once.
+const ROWS_AT_ONCE: usize = 10_000;
+/// How many bytes of twins may gather before they are written out.
+const RESIDENT_BYTES: usize = 256 << 20;
+/// The row that names the program.
+const PROGRAM_ROW: &str = "program";
+
+impl System {
+    /// Makes the tables of the store in `folder` again from its logs, also when they are damaged; runs no code.
+    ///
+    /// Cost: reads the logs a few times, and writes them once to a new store beside the old one.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; the store is as it was, or has no tables, and is rebuilt when it is next opened to run.
+    pub fn rebuild_tables(folder: &Path) -> Result<(), OpenError> {
+        RocksStore::forget_tables(folder)?;
+        let system = System::open(OpenOptions { folder: Some(folder.to_owned()), ..OpenOptions::default() })?;
+        system.settle_store()?;
+        Ok(())
+    }
+}
+
+/// Whether the tables are lost, and logs have what was in them. Then programs and shapes are there again afterwards; the
+/// program that is to run is answered.
+///
+/// # Errors
+/// A store that is only looked at has no rows made for it.
+pub(crate) fn begin(store: &dyn Store, read_only: bool) -> Result<Option<ProgramHash>, StoreError> {
+    if store.get(Table::Meta, Key::new().named(Partition::SHARED, PROGRAM_ROW))?.is_some() {
+        return Ok(None);
+    }
+    let mut empty = true;
+    for partition in (0..store.settings().partitions).map(Partition) {
+        empty &= store.end(partition)? <= Position::FIRST;
+    }
+    if empty {
+        return Ok(None);
+    }
+    if read_only {
+        let reason = Corruption::Row("its rows are lost, and the log has what was in them");
+        return Err(StoreError::Corrupt { at: Place::Table(Table::Meta), reason });
+    }
+    forget_rows(store)?;
+    let mut newest = None;
+    let mut rows = Rows::new();
+    let mut key = Key::new();
+    each_record(store, Partition(0), Position::FIRST, |position, record, _| {
+        if record.input.selector == PROGRAM && record.composite() == SYSTEM_PATH {
+            let (program, shapes) = program::from_record(record.input.arguments)
+                .ok_or_else(|| damaged(Partition(0), position, "a program that cannot be read"))?;
+            rows.put(Table::Programs, key.program(record.envelope.program), Position::START, program);
+            rows.put(Table::Meta, key.named(Partition::SHARED, "shapes"), Position::START, shapes);
+            newest = Some(*record.envelope.program);
+        }
+        Ok(())
+    })?;
+    let newest = newest.ok_or_else(|| damaged(Partition(0), Position::FIRST, "a log without a program"))?;
+    store.write(&rows)?;
+    Ok(Some(newest))
+}
+
+/// Deletes what is left of rows, but for the store's own.
+fn forget_rows(store: &dyn Store) -> Result<(), StoreError> {
+    let everything = KeyRange { from: Key::new(), to: KeyRange::partition(Partition::SHARED).to };
+    for &table in Table::ALL {
+        let mut rows = Rows::new();
+        for row in store.scan(table, &everything)? {
+            let (key, _) = row?;
+            let is_stores_own = table == Table::Meta && key.rest().first() == Some(&b'.');
+            if !is_stores_own || key.rest() == b".checkpoint" {
+                rows.delete(table, &key);
+            }
+            if rows.len() == ROWS_AT_ONCE {
+                store.write(&rows)?;
+                rows.clear();
+            }
+        }
+        store.write(&rows)?;
+    }
+    Ok(())
+}
+
+/// Brings the memory of all partitions to the ends of their logs, writes every row, and last the one that names `program`.
+pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) -> Result<(), StoreError> {
+    for core in cores.iter_mut() {
+        fold(core, vm)?;
+    }
+    for to in 0..cores.len() {
+        find_taken(cores, to)?;
+    }
+    for from in 0..cores.len() {
+        recover_outbox(cores, from)?;
+    }
+    for core in cores.iter_mut() {
+        for from in (0..core.placing.partitions).map(Partition) {
+            let end = core.store.end(from)?;
+            core.taken_all_of(from, end);
+        }
+        core.checkpoint()?;
+    }
+    let Some(core) = cores.first() else { return Ok(()) };
+    let mut rows = Rows::new();
+    rows.put(Table::Meta, Key::new().named(Partition::SHARED, PROGRAM_ROW), Position::START, program);
+    core.store.write(&rows)?;
+    core.store.flush()
+}
+
+/// Folds the whole log of a partition into memory: twins, timers, counters of outside senders.
+fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
+    let (store, partition) = (core.store.clone(), core.partition);
+    let mut timers = FoldedTimers::default();
+    let mut waiting = BTreeMap::new();
+    let mut taken: BTreeMap<String, u64> = BTreeMap::new();
+    each_record(&*store, partition, Position::FIRST, |position, record, _| {
+        Applied::of(record).apply(core, vm, position)?;
+        timers.take(record, position);
+        supervise(core, vm, record, position, &mut waiting)?;
+        if let Cause { sender: Sender::Outside(name), number: number @ 1.., .. } = record.cause {
+            taken.insert(name.to_owned(), number);
+        }
+        core.continue_after(position, record.envelope.time_ns);
+        if core.residents.bytes() > RESIDENT_BYTES {
+            core.checkpoint()?;
+            core.residents.drop_clean();
+        }
+        Ok(())
+    })?;
+    for message in waiting.into_values() {
+        core.wait_again(message);
+    }
+    for (name, number) in taken {
+        core.taken_up_to(&name, number)?;
+    }
+    for (path, names) in timers.0 {
+        for (name, (due_ns, position)) in names {
+            core.set_timer(TimerId { path: path.as_str().into(), name: name.into() }, due_ns, position);
+        }
+    }
+    Ok(())
+}
+
+/// What tells a message that waits to be tried again, or for its first turn, from others: receiver, selector, arguments, and
+/// the sender and the number that its records have.
+type Waiting = (String, String, Vec<u8>, String, u64, Option<(u16, Position)>);
+
+/// Takes what a record says of failures; `waiting` has what is to be tried again, and what twins are to be told.
+fn supervise(
+    core: &mut Core,
+    vm: &Vm,
+    record: &Record<'_>,
+    position: Position,
+    waiting: &mut BTreeMap<Waiting, Message>,
+) -> Result<(), StoreError> {
+    let (path, selector, cause) = (record.receiver().path, record.input.selector, &record.cause);
+    let time_ns = record.envelope.time_ns;
+    if matches!(selector, QUARANTINE | RELEASE | DROP) {
+        core.noted_again(path, selector, position, time_ns);
+    }
+    if let (Sender::System, Some(origin)) = (cause.sender, cause.origin)
+        && !matches!(selector, QUARANTINE | FAILED)
+    {
+        core.letter_gone(origin);
+    }
+    let key = |message: &Message| {
+        let cause = message::cause(&message.from);
+        let origin = cause.origin.map(|origin| (origin.partition.0, origin.position));
+        let sender = format!("{:?}", cause.sender);
+        (message.path.clone(), message.selector.clone(), message.arguments.clone(), sender, cause.number, origin)
+    };
+    let flags = record.envelope.flags;
+    let may_wait = flags.contains(Flags::RETRIED) || matches!(selector, FAILED);
+    let Outcome::Failed(failure) = &record.outcome else {
+        if may_wait {
+            waiting.remove(&key(&message_of(core, record)?));
+        }
+        return Ok(());
+    };
+    let mut message = message_of(core, record)?;
+    if may_wait && let Some(before) = waiting.remove(&key(&message)) {
+        message = before;
+    }
+    message.passed |= flags.contains(Flags::PASSED);
+    if let Some(message) = core.failed_again(vm, &message, &fault_of(failure), flags, position, time_ns) {
+        waiting.insert(key(&message), message);
+    }
+    Ok(())
+}
+
+/// The message that a record is of.
+fn message_of(core: &Core, record: &Record<'_>) -> Result<Message, StoreError> {
+    let cause = &record.cause;
+    let (path, input) = (record.receiver().path, &record.input);
+    let nobody = From::System;
+    let from = match (cause.sender, cause.origin) {
+        (Sender::Twin(_) | Sender::Reply(_), _) => {
+            // The record that sent it says all of it.
+            let mut found = None;
+            if let Some((partition, name)) = Name::of_cause(cause)
+                && let Some(block) = core.store.block(partition, name.position.block)?
+                && let Ok(view) = block.open()
+                && let Ok(sender) = view.record(name.position.index)
+            {
+                let origin = Origin { partition, position: name.position };
+                sent_by(&sender, origin, &mut |_, message| {
+                    if Name::of(&message).as_ref() == Some(&name) {
+                        found = Some(message);
+                    }
+                });
+            }
+            return found.ok_or_else(|| damaged(core.partition, Position::FIRST, "a record whose cause is in no log"));
+        }
+        (Sender::Outside(name), _) => From::Outside { name: name.to_owned(), number: cause.number },
+        (Sender::Timer(name), _) => {
+            let due = read_timer_arguments(input.arguments).map(|(_, due_ns, _)| due_ns);
+            due.map_or(nobody, |due_ns| From::Timer { name: name.to_owned(), due_ns })
+        }
+        (Sender::Program, _) => From::Program,
+        (Sender::System, Some(origin)) => From::Supervisor { origin },
+        (Sender::System, None) => nobody,
+    };
+    let message = Message::new(path, input.selector, input.arguments.to_vec(), from);
+    Ok(Message { device_time_ns: record.envelope.device_time_ns, ..message })
+}
+
+/// When each timer of each twin is due, and which record said so.
+#[derive(Default)]
+struct FoldedTimers(BTreeMap<String, BTreeMap<String, (i64, Position)>>);
+
+impl FoldedTimers {
+    fn take(&mut self, record: &Record<'_>, position: Position) {
+        // It came due, and this is its turn.
+        if let Sender::Timer(name) = record.cause.sender {
+            let path = record.receiver().path;
+            let due = read_timer_arguments(record.input.arguments).map(|(_, due_ns, _)| due_ns);
+            self.cancel(path, name, due);
+        }
+        for twin in record.twins.iter() {
+            match twin.kind {
+                TwinChange::Created | TwinChange::Removed => {
+                    self.0.remove(twin.path);
+                }
+                TwinChange::Touched | TwinChange::Changed => {}
+            }
+        }
+        let Outcome::Committed(effects) = &record.outcome else { return };
+        for timer in effects.timers.iter() {
+            match timer.due_ns {
+                None => self.cancel(timer.twin, timer.name, None),
+                Some(due_ns) => {
+                    let names = self.0.entry(timer.twin.to_owned()).or_default();
+                    names.insert(timer.name.to_owned(), (due_ns, position));
+                }
+            }
+        }
+    }
+
+    /// Takes away a timer; one that is due at another time than it `was_due` has been set again since.
+    fn cancel(&mut self, path: &str, name: &str, was_due_ns: Option<i64>) {
+        let Some(names) = self.0.get_mut(path) else { return };
+        if was_due_ns.is_none() || names.get(name).map(|(due_ns, _)| *due_ns) == was_due_ns {
+            names.remove(name);
+        }
+        if names.is_empty() {
+            self.0.remove(path);
+        }
+    }
+}
+
+// ---- what logs have sent ----
+
+/// What the log of one partition sends to another, in order.
+struct Sent<'s> {
+    from: Partition,
+    blocks: BlockIter<'s>,
+    /// Whose partition the receiver has to be.
+    is_for: &'s dyn Fn(&str) -> bool,
+    /// What the block that was read last sends.
+    read: VecDeque<(u32, Message)>,
+}
+
+impl Sent<'_> {
+    /// The next thing: its index among what leaves its record, and the message.
+    fn next(&mut self) -> Result<Option<(u32, Message)>, StoreError> {
+        loop {
+            if let Some(item) = self.read.pop_front() {
+                return Ok(Some(item));
+            }
+            let Some(bytes) = self.blocks.next().transpose()? else { return Ok(None) };
+            let malformed = |_| damaged(self.from, Position::block(bytes.number()), "a block that cannot be read");
+            let block = bytes.open().map_err(malformed)?;
+            for record in block.records(0) {
+                let (position, record) = record.map_err(malformed)?;
+                sent_by(&record, Origin { partition: self.from, position }, &mut |nth, message| {
+                    if (self.is_for)(&message.path) {
+                        self.read.push_back((nth, message));
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// What tells one thing that a record sends from others that it sends.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Name {
+    position: Position,
+    is_reply: bool,
+    sender: String,
+    number: u64,
+}
+
+impl Name {
+    fn of(message: &Message) -> Option<Name> {
+        let (sender, number, origin, is_reply) = match &message.from {
+            From::Twin { path, number, origin, .. } => (path, *number, origin, false),
+            From::Reply { path, number, origin, .. } => (path, *number, origin, true),
+            From::Program | From::Outside { .. } | From::Timer { .. } | From::Supervisor { .. } | From::System => {
+                return None;
+            }
+        };
+        Some(Name { position: origin.position, is_reply, sender: sender.clone(), number })
+    }
+
+    /// What a record says it was caused by.
+    fn of_cause(cause: &Cause<'_>) -> Option<(Partition, Name)> {
+        let (sender, is_reply) = match cause.sender {
+            Sender::Twin(path) => (path, false),
+            Sender::Reply(path) => (path, true),
+            Sender::Program | Sender::Outside(_) | Sender::Timer(_) | Sender::System => return None,
+        };
+        let Origin { partition, position } = cause.origin?;
+        Some((partition, Name { position, is_reply, sender: sender.to_owned(), number: cause.number }))
+    }
+}
+
+/// Finds how far partition `to` has taken what each log sends to it, and what of that waits.
+fn find_taken(cores: &mut [Core], to: usize) -> Result<(), StoreError> {
+    let (store, partition, placing) = (cores[to].store.clone(), cores[to].partition, cores[to].placing);
+    let is_for = |path: &str| placing.of(path) == partition;
+    let mut logs = Vec::new();
+    for from in (0..cores.len() as u16).map(Partition) {
+        let blocks = store.read(from, Position::FIRST)?;
+        logs.push(Sent { from, blocks, is_for: &is_for, read: VecDeque::new() });
+    }
+    // Sent before something that was taken, and not met yet; by partition.
+    let mut passed: Vec<BTreeMap<(Position, u32), Message>> = vec![BTreeMap::new(); logs.len()];
+    let mut names: Vec<HashMap<Name, (Position, u32)>> = vec![HashMap::new(); logs.len()];
+    let mut taken = vec![(Position::FIRST, 0); logs.len()];
+    each_record(&*store, partition, Position::FIRST, |position, record, _| {
+        let Some((from, name)) = Name::of_cause(&record.cause) else { return Ok(()) };
+        if record.envelope.flags.contains(Flags::RETRIED) {
+            return Ok(());
+        }
+        let without_cause = || damaged(partition, position, "a record whose cause is in no log");
+        let from = usize::from(from.0);
+        if let Some(place) = names.get_mut(from).ok_or_else(without_cause)?.remove(&name) {
+            passed[from].remove(&place);
+            return Ok(());
+        }
+        while let Some((nth, message)) = logs[from].next()? {
+            let found = Name::of(&message).ok_or_else(without_cause)?;
+            let place = (found.position, nth);
+            if found == name {
+                taken[from] = (place.0, nth + 1);
+                return Ok(());
+            }
+            names[from].insert(found, place);
+            passed[from].insert(place, message);
+        }
+        Err(without_cause())
+    })?;
+    drop(logs);
+    for (from, passed) in passed.into_iter().enumerate() {
+        for message in passed.into_values() {
+            let core = &mut cores[to];
+            // A reply to a twin that is gone has been dropped.
+            if matches!(message.from, From::Reply { .. }) && !core.exists(&message.path)? {
+                continue;
+            }
+            core.wait_again(message);
+        }
+        let source = &mut cores[to].sources[from];
+        (source.taken, source.changed) = (taken[from], taken[from] != (Position::FIRST, 0));
+    }
+    Ok(())
+}
