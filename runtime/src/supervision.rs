@@ -67,12 +67,21 @@ pub(crate) struct Verdict {
     quarantine: bool,
     /// The twin above, which is told.
     tell: Option<String>,
+    /// A twin that cannot be carried over to its definition: it is to take nothing but queries, too.
+    broken: Option<String>,
 }
 
 impl Verdict {
     /// Of a message that failed before it reached its twin.
     pub fn of_unread(message: &Message) -> Verdict {
         Verdict { dead: !is_awaited(message), ..Verdict::default() }
+    }
+
+    /// The twin at `broken` could not be carried over to its definition, and could not when the message is tried again:
+    /// it is not.
+    pub fn break_off(&mut self, message: &Message, broken: String) {
+        self.dead |= self.again_ns.take().is_some() && !is_awaited(message);
+        self.broken = Some(broken);
     }
 
     /// Whether this is not the end of it.
@@ -261,6 +270,9 @@ impl Core {
         if verdict.quarantine && !self.supervisor.is_quarantined(&message.path) {
             let mark = Message::new(&message.path, QUARANTINE, vec![0], From::Supervisor { origin });
             self.note(vm, mark)?;
+        }
+        if let Some(broken) = verdict.broken.filter(|broken| !self.supervisor.is_quarantined(broken)) {
+            self.note(vm, Message::new(&broken, QUARANTINE, vec![0], From::Supervisor { origin }))?;
         }
         Ok(())
     }

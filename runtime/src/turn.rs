@@ -77,7 +77,7 @@ impl Core {
             limits,
         };
         let (end, need) = self.with_world(inquiry, *now_ns, |world| vm.run_turn(world, &input))?;
-        let TurnEnd { outcome, answers, used_random, fuel_used: _ } = end;
+        let TurnEnd { outcome, answers, used_random, fuel_used: _, broken } = end;
         let (result, effects) = match outcome {
             Outcome::Done { reply, effects } => (Ok(reply), effects),
             Outcome::Failed(fault) => (Err(fault), Effects::default()),
@@ -91,7 +91,10 @@ impl Core {
         let asked = Asked { answers: &answers, used_random };
         // Others may have gone on while this one waited.
         let facts = Facts { turn, now_ns, log_ns: now_ns.max(self.last_time_ns), seed };
-        let verdict = self.judge(vm, &message, &result, facts.log_ns);
+        let mut verdict = self.judge(vm, &message, &result, facts.log_ns);
+        if let Some(broken) = broken {
+            verdict.break_off(&message, broken);
+        }
         match self.push_record(vm.shapes(), &message, asked, &effects, &result, facts, &verdict) {
             Ok(position) => self.take_effects(vm, &message, effects, &result, facts, position, verdict)?,
             Err(error) => {

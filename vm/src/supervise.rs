@@ -7,7 +7,7 @@ use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::primitive::Stop;
 use crate::symbol::Symbol;
-use crate::turn::{Failed, Sender};
+use crate::turn::{Birth, Failed, Sender};
 use crate::value::Value;
 use crate::vm::Vm;
 
@@ -28,6 +28,21 @@ impl Vm {
         };
         let text = || refusal(&twin.path, self.symbols.name(selector));
         (!taken).then(|| self.plain_fault(ExceptionKind::Quarantined.name(), text()))
+    }
+
+    /// The fault of a turn whose twin at `path` could not be brought up to its definition, which puts it in quarantine; if it is
+    /// there already, it is not tried for every message.
+    pub(crate) fn broken_twin(&mut self, path: &str, birth: Birth, quarantined: bool, fault: Fault) -> Fault {
+        if birth != Birth::Carried {
+            return fault;
+        }
+        if quarantined && !self.run.turn.query {
+            let text = format!("the twin at {path} is in quarantine, since it cannot be carried over: {}", fault.text);
+            return self.plain_fault(ExceptionKind::Quarantined.name(), text);
+        }
+        // The innermost, of those that wait for another.
+        self.run.turn.broken.get_or_insert_with(|| path.to_owned());
+        fault
     }
 
     /// Refuses a near send of what is no query, if it is to a twin in quarantine.

@@ -154,6 +154,8 @@ pub struct TurnEnd {
     pub used_random: bool,
     /// How much fuel it used.
     pub fuel_used: i64,
+    /// A twin that could not be brought up to its definition: the turn failed with that.
+    pub broken: Option<String>,
 }
 
 /// How a turn ended.
@@ -372,6 +374,8 @@ pub struct TurnState {
     pub(crate) twins: Vec<TwinInTurn>,
     /// Objects that were read with another shape than they have, each with that: they lack first values.
     pub(crate) unfinished: Vec<(Value, u32)>,
+    /// The twin whose carrying over has failed.
+    pub(crate) broken: Option<String>,
     /// Whether one of them takes nothing but queries.
     pub(crate) meets_quarantine: bool,
     by_path: FxHashMap<Box<str>, usize>,
@@ -409,6 +413,7 @@ impl TurnState {
             due_ns: None,
             twins: Vec::new(),
             unfinished: Vec::new(),
+            broken: None,
             meets_quarantine: false,
             by_path: FxHashMap::default(),
             numbers: Vec::new(),
@@ -434,6 +439,7 @@ impl TurnState {
         self.due_ns = None;
         self.twins.clear();
         self.unfinished.clear();
+        self.broken = None;
         self.meets_quarantine = false;
         self.by_path.clear();
         self.numbers.clear();
@@ -597,11 +603,12 @@ impl Vm {
         answers.truncate(self.run.turn.answers_used);
         let used_random = self.run.turn.random_used;
         let fuel_used = input.limits.fuel.saturating_sub(self.run.fuel.max(0));
+        let broken = self.run.turn.broken.take();
         self.heap.clear_region();
         self.run.turn.reset(Mode::Turn);
         let run = self.swap_run(resting);
         self.spare_runs.push(run);
-        TurnEnd { outcome, answers, used_random, fuel_used }
+        TurnEnd { outcome, answers, used_random, fuel_used, broken }
     }
 
     /// Makes the run in hand ready for a turn.
@@ -841,10 +848,13 @@ impl Vm {
                 twin.waiting = loaded.waiting;
                 twin.has_parts = loaded.has_parts;
                 let whole = self.is_whole(loaded.twin, loaded.shape, unfinished);
-                if !whole && self.complete(world, nth, loaded.shape, unfinished)?.is_none() {
-                    return Ok(None);
+                if whole {
+                    return Ok(Some(Some(nth)));
                 }
-                Ok(Some(Some(nth)))
+                match self.complete(world, nth, loaded.shape, unfinished) {
+                    Ok(done) => Ok(done.map(|()| Some(nth))),
+                    Err(fault) => Err(self.broken_twin(path, birth, quarantined, fault)),
+                }
             }
             Err(error) => Err(self.decode_fault(&error)),
         }
