@@ -82,6 +82,7 @@ const LONG: &str = "twin T = ( | list <- List new. log <- Series new. moment <- 
        query lookAtLog = ( ^{log size. log first. log last} ) )
      | t | t := T new: 't'.";
 
+// delivery: D11.9
 #[test]
 fn a_change_of_a_list_of_a_million_leaves_a_record_of_the_size_of_the_change() {
     let folder = tempfile::tempdir().expect("a folder for the test");
