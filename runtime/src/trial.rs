@@ -175,6 +175,15 @@ impl World for OnCopies<'_> {
         self.image(path)
     }
 
+    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+        let core = self.partitions.of(path);
+        let loaded = core.residents.pieces.load(&*core.store, core.partition, path, number).map(|_| ());
+        match self.note(loaded) {
+            Answer::Here(()) => Answer::Here(self.partitions.of(path).residents.pieces.get(path, number).flatten()),
+            Answer::NotYet => Answer::NotYet,
+        }
+    }
+
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
         let now_ns = self.now_ns;
         let core = self.partitions.of(path);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::{Seen, check, program};
 use proptest::prelude::*;
-use twintalk_runtime::{Datum, Discipline, Durability, Moment, OpenOptions, SendError, System};
+use twintalk_runtime::{Datum, Discipline, Durability, Moment, OpenOptions, SendError, System, TrialStep, Tried};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{Key, KeyRange, Log, Partition, Position, Rows, Table, Tables};
 
@@ -199,7 +199,20 @@ fn a_twin_whose_definition_has_changed_keeps_its_pieces() {
     send(&mut system, "add:", &[1]);
     // As after a crash: the last turn is replayed.
     drop(system);
-    let later = LONG.replace("| list <-", "| more <- 5. list <-").replace("query look =", "version 2. query look =");
+    let later = LONG
+        .replace("| list <-", "| more <- 5. list <-")
+        .replace("query look =", "version 2. migrate 1 = ( more := list last + (list at: 5000) ) query look =");
+    // On a copy first.
+    let mut system = open(folder.path(), LONG, Discipline::Normal);
+    let mut faults = Vec::new();
+    let trial = system.try_program(&program(&later), &mut |step| {
+        if let TrialStep::Fault { fault, .. } = step {
+            faults.push(fault.to_string());
+        }
+    });
+    assert_eq!(trial.map(|trial| trial.prototypes["T"]).ok(), Some(Tried { twins: 1, carried: 1, failed: 0 }));
+    assert_eq!(faults, Vec::<String>::new());
+    drop(system);
     let mut system = System::open(OpenOptions {
         folder: Some(folder.path().to_owned()),
         durability: Some(Durability::Async),
@@ -210,6 +223,8 @@ fn a_twin_whose_definition_has_changed_keeps_its_pieces() {
     .unwrap_or_else(|error| panic!("{error}"));
     send(&mut system, "turn:", &[3]);
     assert_eq!(send(&mut system, "look", &[]), "#(20001 2 3 778)");
+    let state = system.state("t", Moment::Now).expect("nothing is damaged").expect("there is a twin");
+    assert_eq!((state.slots[0].0.as_str(), state.slots[0].1.to_string()), ("more", "5001".to_owned()));
     let state = system.state("t", Moment::Turn(3)).expect("nothing is damaged").expect("there is a twin");
     let Datum::Array(elements) = &state.slots[0].1 else { panic!("{}", state.slots[0].1) };
     assert_eq!(elements.len(), 20001);

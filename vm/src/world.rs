@@ -53,9 +53,7 @@ pub trait World {
 
     /// Object `number` of that twin, a part of a long collection that is kept as a piece of its own; `None` if there is none. What
     /// a twin is made of is asked for when the turn touches it.
-    fn piece(&mut self, _path: &str, _number: u32) -> Answer<Option<&[u8]>> {
-        Answer::Here(None)
-    }
+    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>>;
 
     /// Whether the twin at `path`, of the composite of this turn, takes nothing but queries until it is released.
     fn is_quarantined(&mut self, _path: &str) -> bool {

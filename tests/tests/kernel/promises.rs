@@ -13,6 +13,10 @@ impl World for Alone {
         Answer::Here((path == "w").then_some(&self.0[..]))
     }
 
+    fn piece(&mut self, _path: &str, _number: u32) -> Answer<Option<&[u8]>> {
+        Answer::Here(None)
+    }
+
     fn parts(&mut self, _path: &str) -> Answer<Vec<String>> {
         Answer::Here(Vec::new())
     }

@@ -40,6 +40,10 @@ impl World for AtRest {
         Answer::Here(self.0.iter().find(|(twin, _)| twin == path).map(|(_, image)| &image[..]))
     }
 
+    fn piece(&mut self, _path: &str, _number: u32) -> Answer<Option<&[u8]>> {
+        Answer::Here(None)
+    }
+
     fn parts(&mut self, path: &str) -> Answer<Vec<String>> {
         let below = format!("{path}/");
         Answer::Here(self.0.iter().map(|(twin, _)| twin.clone()).filter(|twin| twin.starts_with(&below)).collect())
