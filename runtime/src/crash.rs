@@ -10,7 +10,6 @@ use crate::message::{FaultReport, From, Message};
 use crate::partition::Core;
 use crate::recall::Recalled;
 use crate::replay::Moment;
-use crate::supervision::Supervisor;
 use crate::{Datum, OpenOptions, Output, Program, System, kernel};
 
 struct Nowhere;
@@ -188,19 +187,11 @@ fn what_supervision_remembers_is_folded_from_records() {
         let mut recalled = Recalled::default();
         let partition = core.partition;
         crate::replay::each_record(&*core.store.clone(), partition, Position::FIRST, |position, record, _| {
-            recalled.take(partition, position, record);
+            recalled.take(position, record);
             Ok(())
         })
         .expect("readable");
         assert_eq!(recalled.differences(core).expect("readable"), Vec::<String>::new(), "after {stop_after}");
-        let before = core.supervisor.quarantined().map(|(path, at, ..)| (path.to_owned(), at)).collect::<Vec<_>>();
-        let due_ns = core.supervisor.first_retry().map(|(due_ns, message)| (due_ns, message.attempts));
-        core.supervisor = Supervisor::default();
-        recalled.restore(core, vm).expect("the store takes it");
-        let after = core.supervisor.quarantined().map(|(path, at, ..)| (path.to_owned(), at)).collect::<Vec<_>>();
-        assert_eq!(after, before, "after {stop_after}");
-        let again_ns = core.supervisor.first_retry().map(|(due_ns, message)| (due_ns, message.attempts));
-        assert_eq!(again_ns, due_ns, "after {stop_after}");
     }
 }
 

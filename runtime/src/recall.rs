@@ -1,37 +1,41 @@
-//! What supervision remembers, folded from the records of a partition: what its rows have to say, and what they are made
-//! from again when they are lost.
+//! What supervision remembers, folded from the records of a partition: what its rows have to say, for `verify`.
 //!
 //! Not in the log, and so not here: when twins have failed within the windows of their policies, which is forgotten with its
 //! rows, and what waits behind others, which has no record yet.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use twintalk_bytecode::image::Supervision;
-use twintalk_store::record::{Flags, Origin, Outcome, Record, Sender, TwinChange};
-use twintalk_store::{KeyRange, Partition, Position, StoreError, Table};
-use twintalk_vm::Vm;
+use twintalk_store::record::{Flags, Record, Sender, TwinChange};
+use twintalk_store::{KeyRange, Position, StoreError, Table};
 use twintalk_vm::codec::{failed_arguments, read_timer_arguments};
 use twintalk_vm::turn::{Failed, RELEASE};
 
 use crate::message::{FAILED, From, Message, QUARANTINE, REPLY, message_from_row};
 use crate::partition::Core;
-use crate::supervise::wait_ns;
-use crate::supervision::letter_to_row;
 
 /// What tells a message from others.
-type Identity = (String, String, String, Vec<u8>);
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Identity {
+    from: String,
+    path: String,
+    selector: String,
+    arguments: Vec<u8>,
+    /// It is a timer's, or a reply: without its twin it is dropped.
+    ends_with_twin: bool,
+}
 
 /// What supervision remembers.
 #[derive(Default)]
 pub(crate) struct Recalled {
-    /// Twins in quarantine: since which record, and when.
-    pub quarantined: BTreeMap<String, (Position, i64)>,
-    /// Dead letters, as their rows have them.
-    pub letters: BTreeMap<Position, Vec<u8>>,
-    /// Messages that are tried again, with the attempts that have failed, and when the last one was.
-    retries: BTreeMap<Identity, (Message, i64)>,
-    /// Messages that tell twins of failures, by the record of the failure.
-    told: BTreeMap<Position, Message>,
+    /// Twins in quarantine.
+    quarantined: BTreeSet<String>,
+    /// Dead letters.
+    letters: BTreeSet<Position>,
+    /// How many messages there are that are tried again.
+    retries: BTreeMap<Identity, usize>,
+    /// Records of failures that twins are to be told of.
+    told: BTreeSet<Position>,
 }
 
 /// The message that a record is of.
@@ -61,18 +65,19 @@ fn identity(message: &Message) -> Identity {
         From::Twin { path, number, origin, .. } => format!("{path} {number} {origin:?}"),
         other => format!("{other:?}"),
     };
-    (from, message.path.clone(), message.selector.clone(), message.arguments.clone())
+    let ends_with_twin = matches!(message.from, From::Timer { .. } | From::Reply { .. });
+    let (path, selector, arguments) = (message.path.clone(), message.selector.clone(), message.arguments.clone());
+    Identity { from, path, selector, arguments, ends_with_twin }
 }
 
 impl Recalled {
     /// Takes the next record.
-    pub fn take(&mut self, partition: Partition, position: Position, record: &Record<'_>) {
+    pub fn take(&mut self, position: Position, record: &Record<'_>) {
         let flags = record.envelope.flags;
-        let time_ns = record.envelope.time_ns;
         let path = record.receiver().path;
         match record.input.selector {
             QUARANTINE => {
-                self.quarantined.insert(path.to_owned(), (position, time_ns));
+                self.quarantined.insert(path.to_owned());
             }
             RELEASE => {
                 self.quarantined.remove(path);
@@ -97,33 +102,30 @@ impl Recalled {
                 }
             }
         }
-        if flags.contains(Flags::RETRIED) || flags.contains(Flags::RETRIES) {
-            let message = message_of(record);
-            let identity = identity(&message);
-            let attempts = self.retries.remove(&identity).map_or(0, |(before, _)| before.attempts) + 1;
-            if flags.contains(Flags::RETRIES) {
-                self.retries.insert(identity, (Message { attempts, ..message }, time_ns));
+        match (flags.contains(Flags::RETRIED), flags.contains(Flags::RETRIES)) {
+            (false, true) => *self.retries.entry(identity(&message_of(record))).or_default() += 1,
+            (true, false) => {
+                if let Entry::Occupied(mut count) = self.retries.entry(identity(&message_of(record))) {
+                    *count.get_mut() -= 1;
+                    if *count.get() == 0 {
+                        count.remove();
+                    }
+                }
             }
+            (true, true) | (false, false) => {}
         }
-        let Outcome::Failed(failure) = &record.outcome else { return };
         if flags.contains(Flags::DEAD) {
-            let row = letter_to_row(&message_of(record), failure.kind, failure.text, time_ns);
-            self.letters.insert(position, row);
+            self.letters.insert(position);
         }
-        if flags.contains(Flags::ESCALATES)
-            && let Some((parent, _)) = path.rsplit_once('/')
-        {
-            let origin = Origin { partition, position };
-            let arguments = told_arguments(&message_of(record), failure.kind, failure.text);
-            self.told.insert(position, Message::new(parent, FAILED, arguments, From::Supervisor { origin }));
+        if flags.contains(Flags::ESCALATES) {
+            self.told.insert(position);
         }
     }
 
     /// The twin at `path` is gone, or another.
     fn forget(&mut self, path: &str) {
         self.quarantined.remove(path);
-        let is_dropped = |message: &Message| matches!(message.from, From::Timer { .. } | From::Reply { .. });
-        self.retries.retain(|_, (message, _)| message.path != path || !is_dropped(message));
+        self.retries.retain(|one, _| one.path != path || !one.ends_with_twin);
     }
 
     /// How the rows of the partition differ from what was folded, a line each.
@@ -149,7 +151,7 @@ impl Recalled {
         }
         let mut found = Vec::new();
         // A letter that was sent again may wait.
-        let wanted: BTreeSet<Position> = self.letters.keys().copied().filter(|at| !again.contains(at)).collect();
+        let wanted: BTreeSet<Position> = self.letters.iter().copied().filter(|at| !again.contains(at)).collect();
         for position in letters.symmetric_difference(&wanted) {
             found.push(format!("the dead letter {}/{position} is not as its records say", core.partition.0));
         }
@@ -158,42 +160,17 @@ impl Recalled {
             let (key, row) = row?;
             marked.extend(key.path().filter(|_| row.bytes.first() == Some(&1)));
         }
-        let wanted: BTreeSet<String> = self.quarantined.keys().cloned().collect();
-        for path in marked.symmetric_difference(&wanted) {
+        for path in marked.symmetric_difference(&self.quarantined) {
             found.push(format!("whether {path} is in quarantine is not as its records say"));
         }
         for (what, rows, wanted) in
-            [("are tried again", tried, self.retries.len()), ("tell twins of failures", told, self.told.len())]
+            [("are tried again", tried, self.retries.values().sum()), ("tell twins of failures", told, self.told.len())]
         {
             if rows != wanted {
                 found.push(format!("{rows} messages {what}, and records say {wanted}"));
             }
         }
         Ok(found)
-    }
-
-    /// Makes rows and memory from what was folded.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for whoever makes lost tables again"))]
-    pub fn restore(self, core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
-        for (path, (at, since_ns)) in self.quarantined {
-            core.restore_quarantine(&path, at, since_ns);
-        }
-        for (position, row) in self.letters {
-            core.restore_letter(position, &row);
-        }
-        for (message, time_ns) in self.retries.into_values() {
-            let policy = match core.exists(&message.path)? {
-                true => core.residents.get(&message.path).map(|view| vm.supervision(view.image)),
-                false => None,
-            };
-            let retry = policy.unwrap_or(Supervision::DEFAULT).retry;
-            let wait_ns = retry.map_or(0, |retry| wait_ns(&retry, message.attempts));
-            core.restore_retry(Message { due_ns: Some(time_ns.saturating_add(wait_ns)), ..message });
-        }
-        for message in self.told.into_values() {
-            core.restore_told(message);
-        }
-        Ok(())
     }
 }
 

@@ -643,7 +643,7 @@ fn verify_partition(
     let partition = core.partition;
     let mut recalled = Recalled::default();
     each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
-        recalled.take(partition, position, record);
+        recalled.take(position, record);
         if report.differences.len() < DIFFERENCES_MAX
             && let Err(difference) = verifier.check(&core.program, vm, position, record)
         {

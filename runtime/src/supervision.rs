@@ -290,14 +290,6 @@ impl Core {
         self.rows.put(Table::DeadLetters, key.dead_letter(self.partition, position), position, row);
     }
 
-    /// Takes a message that is tried again, and writes its row.
-    pub(crate) fn restore_retry(&mut self, message: Message) {
-        // Its first record has taken it.
-        self.next_waiting += 1;
-        let message = self.keep(Message { waiting: Some(self.next_waiting - 1), ..message });
-        self.await_retry(message);
-    }
-
     /// Notes that a twin is in quarantine.
     pub(crate) fn restore_quarantine(&mut self, path: &str, at: Position, since_ns: i64) {
         self.supervisor.quarantined.insert(path.to_owned(), Quarantine { at, since_ns, waiting: VecDeque::new() });
@@ -485,7 +477,7 @@ fn supervision_from_row(row: &[u8]) -> Option<(Option<Quarantine>, Failures)> {
 }
 
 /// A dead letter as its row has it: of a failure that a twin was told of in vain, the message that failed first.
-pub(crate) fn letter_to_row(message: &Message, kind: &str, text: &str, time_ns: i64) -> Vec<u8> {
+fn letter_to_row(message: &Message, kind: &str, text: &str, time_ns: i64) -> Vec<u8> {
     let told = if message.selector == FAILED { read_failed_arguments(&message.arguments) } else { None };
     let first = told.map(|failed| {
         let arguments = failed.arguments.into_owned();
