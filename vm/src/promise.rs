@@ -7,7 +7,7 @@
 //! is one turn like any other, so a fault in a block undoes it and the promise waits on. A block that comes
 //! after the answer waits too: for a message that the twin sends itself.
 //!
-//! A block is kept as a [`Continuation`](part): where its code stands, what `self` is, and the values of the variables
+//! A block is kept as a *continuation*: where its code stands, what `self` is, and the values of the variables
 //! it took along, as they were at `then:`. Where it shares a variable with others it gets one of its own. Nothing of
 //! its frame is kept, so it must not answer from its method.
 //!
@@ -693,10 +693,15 @@ impl Vm {
         Some(if place.side { self.class(class).counterpart } else { class })
     }
 
-    /// The method of this origin that was linked for `class`.
-    fn linked_method(&self, origin: Origin, class: ClassId) -> Option<NonNull<LinkedMethod>> {
-        let found = self.methods.iter().find(|method| method.origin == origin && method.class == class);
-        found.map(NonNull::from)
+    /// The method of this origin that was linked for `class`; each is sought once.
+    fn linked_method(&mut self, origin: Origin, class: ClassId) -> Option<NonNull<LinkedMethod>> {
+        if let Some(&known) = self.continued.get(&(origin, class)) {
+            return Some(known);
+        }
+        let found = self.methods.iter().find(|method| method.origin == origin && method.class == class)?;
+        let found = NonNull::from(found);
+        self.continued.insert((origin, class), found);
+        Some(found)
     }
 
     /// The fault of a block that the present definitions have no place for.

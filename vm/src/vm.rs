@@ -244,6 +244,8 @@ pub struct Vm {
     pub(crate) shapes: Shapes,
     /// What records call the program.
     pub(crate) program: [u8; 32],
+    /// Methods that blocks which waited were found in.
+    pub(crate) continued: FxHashMap<(Origin, ClassId), NonNull<LinkedMethod>>,
     /// What is linked of earlier programs.
     pub(crate) earlier: Earlier,
     /// Runs that are not in use; their memory is kept.
@@ -397,6 +399,7 @@ impl Vm {
             limits: Limits::default(),
             shapes: Shapes::default(),
             program: [0; 32],
+            continued: FxHashMap::default(),
             earlier: Earlier::default(),
             spare_runs: Vec::new(),
             nested: 0,
