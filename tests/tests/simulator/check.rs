@@ -113,6 +113,7 @@ impl LogRead {
                     sender: sender.to_owned(),
                     receiver: record.receiver().path.to_owned(),
                     selector: record.input.selector.to_owned(),
+                    was_passed: record.envelope.flags.contains(Flags::PASSED),
                     is_again: record.envelope.flags.contains(Flags::RETRIED),
                     comes_again: failed && record.envelope.flags.contains(Flags::RETRIES),
                 }),
@@ -124,9 +125,10 @@ impl LogRead {
 
     /// Every far send that was taken is one that was sent, is taken once, and in the order of its pair.
     fn arrivals(&mut self, arrivals: &[Arrival]) {
-        let mut last: BTreeMap<(&str, &str), (Place, usize)> = BTreeMap::new();
+        let mut last: BTreeMap<(&str, &str, bool), (Place, usize)> = BTreeMap::new();
         for arrival in arrivals {
-            let Arrival { place, from, number, sender, receiver, selector, is_again, comes_again } = arrival;
+            let Arrival { place, from, number, sender, receiver, selector, was_passed, is_again, comes_again } =
+                arrival;
             let Some((index, sent_by, sent_to, sent)) = self.sends.get(&(*from, *number)) else {
                 self.wrong.push(format!("{place:?}: `{selector}` comes from {from:?}, which sent no such message"));
                 continue;
@@ -138,10 +140,15 @@ impl LogRead {
             if self.taken.insert((*from, *number), *comes_again).unwrap_or(false) != *is_again {
                 self.wrong.push(format!("{place:?}: `{selector}` of {sender}, from {from:?}, is taken twice"));
             }
-            let pair = (composite_of(sender), composite_of(receiver));
-            let before = last.insert(pair, (*from, *index));
-            if before.is_some_and(|before| before > (*from, *index) || before == (*from, *index) && !is_again) {
-                self.wrong.push(format!("{place:?}: {} sent {} this before that", pair.0, pair.1));
+            // Of two composites, and in any case of one and a twin of the other.
+            let sender = composite_of(sender);
+            let of_composite = (!was_passed).then_some((sender, composite_of(receiver), true));
+            for pair in of_composite.into_iter().chain([(sender, receiver.as_str(), false)]) {
+                let this = (*from, *index);
+                let before = last.insert(pair, this);
+                if before.is_some_and(|before| before > this || before == this && !is_again) {
+                    self.wrong.push(format!("{place:?}: {sender} sent {} this before that", pair.1));
+                }
             }
         }
     }
@@ -220,6 +227,8 @@ struct Arrival {
     sender: String,
     receiver: String,
     selector: String,
+    /// It waited for its twin to be released, and later ones for other twins of the composite did not.
+    was_passed: bool,
     is_again: bool,
     comes_again: bool,
 }
@@ -231,10 +240,10 @@ pub struct Expected {
     leaves: BTreeMap<(usize, usize), u64>,
     /// By path, how many messages and their sum.
     pub pots: BTreeMap<String, (i64, i64)>,
-    /// The same for those that fail at first.
-    pub frails: BTreeMap<usize, (i64, i64)>,
+    /// The same for those that fail at first, and how many failures they were told of, and their sum.
+    pub frails: BTreeMap<usize, [i64; 4]>,
     /// And for those that break.
-    pub glasses: BTreeMap<usize, (i64, i64)>,
+    pub glasses: BTreeMap<usize, [i64; 4]>,
 }
 
 impl Expected {
@@ -321,11 +330,15 @@ impl Expected {
             Act::Open | Act::Crack { .. } => {}
             Act::Fill { glass } => {
                 let glass = self.glasses.entry(*glass).or_default();
-                *glass = (glass.0 + 1, glass.1 + token);
+                (glass[0], glass[1]) = (glass[0] + 1, glass[1] + token);
+            }
+            Act::Chip { glass } => {
+                let glass = self.glasses.entry(*glass).or_default();
+                (glass[2], glass[3]) = (glass[2] + 1, glass[3] + token);
             }
             Act::Labour { frail, for_ms: _ } => {
                 let frail = self.frails.entry(*frail).or_default();
-                *frail = (frail.0 + 1, frail.1 + token);
+                (frail[0], frail[1]) = (frail[0] + 1, frail[1] + token);
                 if token % 2 == 0 {
                     self.add(hub, "answers", 1);
                     self.add(hub, "answerSum", token);

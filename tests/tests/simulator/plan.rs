@@ -121,6 +121,10 @@ pub enum Act {
     Fill {
         glass: usize,
     },
+    /// Its part fails, and it is told.
+    Chip {
+        glass: usize,
+    },
     /// It goes into quarantine.
     Crack {
         glass: usize,
@@ -221,6 +225,7 @@ impl Feed {
                 ("labour:at:for:", vec![Datum::from(frail_path(*frail).as_str()), number(*for_ms)])
             }
             Act::Fill { glass } => ("fill:glass:", vec![Datum::from(glass_path(*glass).as_str())]),
+            Act::Chip { glass } => ("chip:glass:", vec![Datum::from(glass_path(*glass).as_str())]),
             Act::Crack { glass } => ("crack:glass:", vec![Datum::from(glass_path(*glass).as_str())]),
             Act::Fail { to } => ("fail:to:", vec![path(to)]),
             Act::Overdraw { to } => ("overdraw:to:", vec![path(to)]),
@@ -336,13 +341,13 @@ const PARTITIONS: [u16; 5] = [1, 1, 2, 3, 8];
 
 fn act(dice: &mut Dice, hubs: usize) -> Act {
     let to = dice.below(hubs);
-    match dice.below(41) {
+    match dice.below(43) {
         0 | 1 => Act::Take,
         2..=5 => Act::Pass { to },
         6 | 7 => Act::Hop { via: (0..dice.between(1, 4)).map(|_| dice.below(hubs)).collect() },
         8 | 9 => Act::Pay { amount: dice.between(1, 999) as u64, to },
         10..=12 => Act::Ask { of: to },
-        13 => Act::Pile { times: if dice.one_in(4) { 700 } else { dice.between(1, 30) as u64 } },
+        13 => Act::Pile { times: if dice.one_in(4) { dice.pick(&[700, 2500]) } else { dice.between(1, 30) as u64 } },
         14 => Act::Shuffle,
         15 => Act::Toggle { leaf: dice.between(0, 2) },
         16 | 17 => Act::Invite { guest: dice.below(2) },
@@ -359,6 +364,7 @@ fn act(dice: &mut Dice, hubs: usize) -> Act {
         30 | 31 => Act::Keep { of: to },
         32 => Act::Open,
         36..=38 => Act::Fill { glass: dice.below(GLASSES) },
+        40 => Act::Chip { glass: dice.below(GLASSES) },
         39 => Act::Crack { glass: dice.below(GLASSES) },
         33..=35 => Act::Labour { frail: dice.below(FRAILS), for_ms: dice.below(500) as u64 },
         _ => Act::Pot { pot: dice.below(2) },

@@ -531,11 +531,12 @@ impl<'p> World<'p> {
         let frails = (0..FRAILS).map(|frail| (frail_path(frail), expected.frails.get(&frail)));
         let glasses = (0..GLASSES).map(|glass| (glass_path(glass), expected.glasses.get(&glass)));
         for (path, expected) in frails.chain(glasses) {
-            let (done, sum) = expected.copied().unwrap_or_default();
-            let wanted = [done, done, sum, sum].map(Datum::from).into_iter().chain([Datum::from("List()")]).collect();
+            let [done, sum, told, told_sum] = expected.copied().unwrap_or_default();
+            let wanted = [done, done, sum, sum, told, told_sum].map(Datum::from);
+            let wanted = wanted.into_iter().chain([Datum::from("List()")]).collect();
             let answer = self.ask(&path)?;
             if answer.as_ref() != Some(&Datum::Array(wanted)) {
-                found.push(format!("{path} says {answer:?}, not {done} of {sum}"));
+                found.push(format!("{path} says {answer:?}, not {done} of {sum}, told {told} of {told_sum}"));
             }
         }
         for guest in ["guest-0", "guest-1"] {
