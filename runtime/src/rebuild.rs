@@ -149,7 +149,9 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
         timers.take(record, position);
         supervise(core, vm, record, position, &mut waiting)?;
         if let Cause { sender: Sender::Outside(name), number: number @ 1.., .. } = record.cause {
-            taken.insert(name.to_owned(), number);
+            // One that waited for an answer may stand behind later ones.
+            let last = taken.entry(name.to_owned()).or_default();
+            *last = number.max(*last);
         }
         core.continue_after(position, record.envelope.time_ns);
         if core.residents.bytes() > RESIDENT_BYTES {
