@@ -475,8 +475,10 @@ impl Core {
             self.sources[usize::from(origin.partition.0)].outstanding += 1;
         }
         // A twin in quarantine is not tried again.
-        let due_ns = message.due_ns.filter(|_| !self.supervisor.is_quarantined(&message.path));
-        let message = self.keep(Message { due_ns, ..message });
+        let quarantined = self.supervisor.is_quarantined(&message.path);
+        let due_ns = message.due_ns.filter(|_| !quarantined);
+        let passed = message.passed || quarantined;
+        let message = self.keep(Message { due_ns, passed, ..message });
         if message.due_ns.is_some() {
             self.await_retry(message);
         } else {

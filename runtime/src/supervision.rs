@@ -187,7 +187,8 @@ impl Core {
             return Some(message);
         }
         self.unblock(&message);
-        let message = self.keep(Message { due_ns: None, ..message });
+        // Its row says so from now on: after a restart it may be released before it is met again.
+        let message = self.keep(Message { due_ns: None, passed: true, ..message });
         if let Some(quarantine) = self.supervisor.quarantined.get_mut(&message.path) {
             quarantine.waiting.push_back(message);
         }
