@@ -26,6 +26,10 @@ fn open(folder: &Path, text: &str) -> System {
 }
 
 fn open_with(folder: &Path, text: &str, upgrade: bool) -> System {
+    open_in(folder, text, upgrade, None)
+}
+
+fn open_in(folder: &Path, text: &str, upgrade: bool, partitions: Option<u16>) -> System {
     let source = SourceText { name: "test.twin".to_owned(), text: text.to_owned() };
     let compilation = compile(vec![source], &mut NoSources, &[kernel::image()]);
     let options = OpenOptions {
@@ -34,6 +38,7 @@ fn open_with(folder: &Path, text: &str, upgrade: bool) -> System {
         program: Some(Program::new(compilation.image.expect("it compiles"))),
         clock: Some(ClockKind::Driven),
         upgrade,
+        partitions,
         ..OpenOptions::default()
     };
     System::open(options).unwrap_or_else(|error| panic!("{error}"))
@@ -316,4 +321,31 @@ fn an_opening_after_a_checkpoint_reads_nothing_before_it() {
     let core = partitions.first();
     assert_eq!(core.store.checkpoint(core.partition).expect("readable"), end);
     assert_eq!(core.sources[0].taken, (end, 0));
+}
+
+// delivery: D2.12, D3.2, D3.8
+#[test]
+fn what_waits_for_the_making_of_its_twin_is_not_handled_before_it_after_a_crash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "
+        twin Well = ( | level <- 7. | )
+        twin Tank = ( | start got | created = ( start := (Well at: 'well') level ) got: n = ( got := start + n ) )
+        Well new: 'well'.";
+    let open = || open_in(folder.path(), text, false, Some(2));
+    let mut system = open();
+    system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+    let (partitions, vm) = system.parts();
+    let well = partitions.of("well").partition;
+    let tank = (0..).map(|n| format!("tank-{n}")).find(|path| partitions.of(path).partition != well).expect("some are");
+    let core = partitions.of(&tank);
+    core.handle(vm, Message::make(&tank, "Tank")).expect("it waits for the level of the well");
+    let from = From::Outside { name: "rows".to_owned(), number: 1 };
+    core.handle(vm, Message::new(&tank, "got:", vec![1, 128 + 5], from)).expect("it waits for its twin");
+    assert_eq!(core.closed.len(), 1);
+    core.commit().expect("written");
+    drop(system);
+    let mut system = open();
+    system.settle(&mut Nowhere).expect("the store takes it");
+    assert_eq!(system.send(&tank, "got", &[], &mut Nowhere).expect("handled"), Datum::Int(12.into()));
+    assert_eq!(system.verify(&mut |_| {}).expect("readable").differences, Vec::<String>::new());
 }

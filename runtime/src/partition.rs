@@ -462,8 +462,9 @@ impl Core {
 
     /// Gives a message that has been let in and has no record yet a row of its own, since others pass it.
     fn secure(&mut self, message: &mut Message) {
-        let is_numbered = matches!(message.from, From::Outside { number: 1.., .. });
-        if message.waiting.is_some() || message.source().is_none() && !is_numbered {
+        // What the system sends makes the twin that others behind it are for.
+        let is_kept = matches!(message.from, From::Outside { number: 1.., .. } | From::System);
+        if message.waiting.is_some() || message.source().is_none() && !is_kept {
             return;
         }
         *message = self.keep(message.clone());

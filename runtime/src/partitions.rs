@@ -345,6 +345,19 @@ fn commit(cores: &mut [Core]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// A thread counts as working until this goes, also in a panic, which is ours: then all come home, and who waits for
+/// its partitions sees that they do not.
+struct AtWork<'a>(&'a Post);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stop();
+        }
+        self.0.leave();
+    }
+}
+
 /// One thread at work.
 struct Worker<'a> {
     thread: usize,
@@ -397,7 +410,8 @@ impl Worker<'_> {
 
     /// Works, and rests when there is nothing to do, until no thread has anything to do or one has the reply.
     fn run_with_others(&mut self, vm: &mut Vm) -> Result<(), StoreError> {
-        let result = loop {
+        let _at_work = AtWork(self.post);
+        loop {
             if let Err(error) = self.run(vm) {
                 self.post.stop();
                 break Err(error);
@@ -409,9 +423,7 @@ impl Worker<'_> {
                 break Ok(());
             }
             self.post.rest(self.thread);
-        };
-        self.post.leave();
-        result
+        }
     }
 
     /// Whether this thread drives every partition.

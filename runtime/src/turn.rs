@@ -124,9 +124,11 @@ impl Core {
         let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
         // It never reached the twin, whose policy has no say then.
         let (nothing, result, verdict) = (Effects::default(), Err(fault), Verdict::of_unread(&message));
-        // A message that has come this far fits a record, and a fault is far from filling one.
+        // What would not fit beside the fault is left out; names are checked where they come in.
+        let short = Message { arguments: vec![0], ..message.clone() };
+        let recorded = if message.arguments.len() > record::RECORD_BYTES_MAX / 2 { &short } else { &message };
         let position = self
-            .push_record(vm.shapes(), &message, Asked::default(), &nothing, &result, facts, &verdict)
+            .push_record(vm.shapes(), recorded, Asked::default(), &nothing, &result, facts, &verdict)
             .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
         self.take_effects(vm, &message, nothing, &result, facts, position, verdict)
     }

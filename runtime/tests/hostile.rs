@@ -177,6 +177,23 @@ fn what_a_turn_leaves_is_limited_while_it_runs() {
 }
 
 #[test]
+fn a_message_that_fills_a_record_to_a_twin_of_another_kind_is_a_fault_and_no_end() {
+    let text = "
+        twin Tank = ( | got | got: text = ( got := text size ) )
+        twin Pump = ( | got | got: text = ( got := text size ) )
+        | text |
+        Pump new: 'p'.
+        text := 'x'.
+        [ text size < 10000000 ] whileTrue: [ text := text , text ].
+        text := (text copyFrom: 1 to: 16777216 - 60).
+        ([ (Tank at: 'p') got: text. 'taken' ] on: NoSuchTwin do: [ :e | 'no tank' ]) displayNl.
+        (Pump at: 'p') got printNl.";
+    let mut system = open(text);
+    assert_eq!(run_in(&mut system), "no tank\nnil\n");
+    assert_verified(&mut system);
+}
+
+#[test]
 fn twins_that_load_each_other_do_not_nest_without_end() {
     check_moving(
         "twin Node = ( | next warm <transient> <- (next isNil ifTrue: [ 0 ] ifFalse: [ next depth ]). |

@@ -143,7 +143,7 @@ impl Disk {
         state.cached.clear();
         drop(state);
         let flushed = (0..self.settings.partitions).map(|number| end_of(&memory, Partition(number))).collect();
-        SimulatedStore { disk: self.clone(), memory, flushed: Mutex::new(flushed) }
+        SimulatedStore { disk: self.clone(), memory, flushed: Mutex::new(flushed), writing: Mutex::default() }
     }
 
     /// What a process would find, was it started now.
@@ -420,6 +420,8 @@ pub struct SimulatedStore {
     memory: MemoryStore,
     /// The watermark of each partition.
     flushed: Mutex<Vec<Position>>,
+    /// Held by who writes: what several threads write lies on the disk in the order in which memory took it.
+    writing: Mutex<()>,
 }
 
 impl SimulatedStore {
@@ -532,13 +534,15 @@ impl Tables for SimulatedStore {
     }
 
     fn write(&self, rows: &Rows) -> Result<(), StoreError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let nothing = Blocks::new(Partition(0), self.memory.end(Partition(0))?);
-        self.commit(nothing.start(), Batch { blocks: &nothing, rows }).map(drop)
+        self.commit_alone(nothing.start(), Batch { blocks: &nothing, rows }).map(drop)
     }
 }
 
-impl Store for SimulatedStore {
-    fn commit(&self, expected: Position, Batch { blocks, rows }: Batch<'_>) -> Result<Position, StoreError> {
+impl SimulatedStore {
+    /// Writes a batch while nobody else writes.
+    fn commit_alone(&self, expected: Position, Batch { blocks, rows }: Batch<'_>) -> Result<Position, StoreError> {
         let found = self.memory.end(blocks.partition())?;
         if expected != found {
             return Err(StoreError::Conflict { partition: blocks.partition(), expected, found });
@@ -553,6 +557,13 @@ impl Store for SimulatedStore {
         }
         let end = self.memory.commit(expected, Batch { blocks, rows });
         Ok(end.unwrap_or_else(|error| panic!("a batch breaks the rules of a store: {error}")))
+    }
+}
+
+impl Store for SimulatedStore {
+    fn commit(&self, expected: Position, batch: Batch<'_>) -> Result<Position, StoreError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.commit_alone(expected, batch)
     }
 
     fn settings(&self) -> &Settings {
