@@ -36,6 +36,7 @@ mod trial;
 mod turn;
 mod upgrade;
 mod values;
+mod verify;
 
 pub use clock::{ClockKind, VIRTUAL_START_NS};
 pub use datum::Datum;
@@ -44,7 +45,7 @@ pub use difference::{Change, Difference, Part};
 pub use message::FaultReport;
 pub use partition::Discipline;
 pub use program::Program;
-pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary, VerifyReport};
+pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary};
 #[doc(hidden)]
 pub use system::Simulated;
 pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};
@@ -52,3 +53,4 @@ pub use trial::{Trial, TrialStep, Tried};
 pub use twintalk_store::{Durability, Position, Settings, StoreError};
 pub use twintalk_vm::{Fault, Limits};
 pub use upgrade::{Lowered, Orphans};
+pub use verify::VerifyReport;

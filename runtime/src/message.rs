@@ -146,9 +146,11 @@ pub(crate) enum From {
         origin: Origin,
         nth: u32,
     },
+    /// A timer; `life`: that of its twin, 0 as long as nobody has looked.
     Timer {
         name: String,
         due_ns: i64,
+        life: u64,
     },
     /// Supervision, because of what is in another record of the same log: a failure, or a dead letter.
     Supervisor {
@@ -280,7 +282,7 @@ pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
         From::Twin { path, number, wanted, origin, nth } => (u8::from(*wanted), &**path, *number, *origin, *nth),
         From::Reply { path, number, origin, nth } => (2, &**path, *number, *origin, *nth),
         From::Outside { name, number } => (3, &**name, *number, NOWHERE, 0),
-        From::Timer { name, due_ns } => (4, &**name, *due_ns as u64, NOWHERE, 0),
+        From::Timer { name, due_ns, .. } => (4, &**name, *due_ns as u64, NOWHERE, 0),
         From::Supervisor { origin } => (5, "", 0, *origin, 0),
         From::System => (6, "", 0, NOWHERE, 0),
         From::Program => (7, "", 0, NOWHERE, 0),
@@ -288,6 +290,9 @@ pub(crate) fn message_to_row(message: &Message) -> Vec<u8> {
     put(sender.as_bytes());
     row.push(sort);
     put_number(&mut row, number);
+    if let From::Timer { life, .. } = message.from {
+        put_number(&mut row, life);
+    }
     put_number(&mut row, u64::from(origin.partition.0));
     row.extend_from_slice(&origin.position.to_bytes());
     put_number(&mut row, u64::from(nth));
@@ -314,6 +319,7 @@ pub(crate) fn take_message(row: &mut &[u8]) -> Option<Message> {
     let sender = text(row)?;
     let sort = byte(row)?;
     let number = get_number(row)?;
+    let life = if sort == 4 { get_number(row)? } else { 0 };
     let partition = Partition(get_number(row)?.try_into().ok()?);
     let (position, rest) = row.split_first_chunk()?;
     *row = rest;
@@ -328,7 +334,7 @@ pub(crate) fn take_message(row: &mut &[u8]) -> Option<Message> {
         0 | 1 => From::Twin { path: sender, number, wanted: sort == 1, origin, nth },
         2 => From::Reply { path: sender, number, origin, nth },
         3 => From::Outside { name: sender, number },
-        4 => From::Timer { name: sender, due_ns: number as i64 },
+        4 => From::Timer { name: sender, due_ns: number as i64, life },
         5 => From::Supervisor { origin },
         6 => From::System,
         7 => From::Program,
@@ -381,7 +387,7 @@ mod tests {
             From::Twin { path: "a".to_owned(), number: 0, wanted: false, origin, nth: 0 },
             From::Reply { path: "c".to_owned(), number: 7, origin, nth: 300 },
             From::Outside { name: "readings.csv".to_owned(), number: 500 },
-            From::Timer { name: "tick".to_owned(), due_ns: -7 },
+            From::Timer { name: "tick".to_owned(), due_ns: -7, life: 300 },
             From::Supervisor { origin },
             From::System,
             From::Program,

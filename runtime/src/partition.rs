@@ -294,7 +294,7 @@ impl Core {
         let (_, id) = self.timers.first()?;
         let id = id.clone();
         self.timers.cancel(&id);
-        let from = From::Timer { name: id.name.to_string(), due_ns };
+        let from = From::Timer { name: id.name.to_string(), due_ns, life: 0 };
         Some(Message::new(&id.path, TIMER, timer_arguments(&id.name, due_ns, None), from))
     }
 
@@ -323,7 +323,7 @@ impl Core {
 
     /// A timer that the definition has no longer is one of the newest program that had it.
     fn find_program_of_timer(&mut self, vm: &mut Vm, message: &mut Message) -> Result<(), StoreError> {
-        let From::Timer { name, due_ns } = &message.from else { return Ok(()) };
+        let From::Timer { name, due_ns, .. } = &message.from else { return Ok(()) };
         if !self.exists(&message.path)? {
             return Ok(());
         }
@@ -345,15 +345,26 @@ impl Core {
         Ok(())
     }
 
+    /// Whether a timer's twin was removed while it came due or waited, also if another is there now.
+    pub(crate) fn outlives_its_twin(&mut self, message: &mut Message) -> Result<bool, StoreError> {
+        let From::Timer { life, .. } = &mut message.from else { return Ok(false) };
+        load(&mut self.residents, &*self.store, self.partition, &message.path)?;
+        let Some(view) = self.residents.get(&message.path).filter(|view| view.exists) else { return Ok(true) };
+        if *life == 0 {
+            *life = view.life;
+        }
+        Ok(*life != view.life)
+    }
+
     /// Handles one message: a query, or a turn with its record.
     pub fn handle(&mut self, vm: &mut Vm, mut message: Message) -> Result<(), StoreError> {
         self.find_program_of_timer(vm, &mut message)?;
+        if self.outlives_its_twin(&mut message)? {
+            self.take_from_source(&message);
+            return Ok(());
+        }
         match &message.from {
-            // Its twin was removed while it came due, or before its reply came; what lives there now waits for others.
-            From::Timer { .. } if !self.exists(&message.path)? => {
-                self.take_from_source(&message);
-                return Ok(());
-            }
+            // What lives there now waits for others.
             From::Reply { number, .. } if !self.waits_for(vm, &message.path, *number)? => {
                 self.take_from_source(&message);
                 self.unblock(&message);
@@ -426,7 +437,7 @@ impl Core {
                 self.taken.insert(name.clone(), *number);
                 self.taken_changed.insert(name.clone());
             }
-            From::Timer { name, due_ns } => {
+            From::Timer { name, due_ns, .. } => {
                 self.rows.delete(Table::Timers, key.timer(self.partition, *due_ns, &message.path, name));
             }
             // A letter that is sent again or dropped is one no longer.

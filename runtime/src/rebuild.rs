@@ -3,14 +3,15 @@
 //!
 //! Twins are replayed as in any recovery, from the first record on. What recovery otherwise finds in rows is folded from the
 //! same records: timers from the timers that turns set and from the turns they had, counters of outside senders from the
-//! numbers of their messages; what failed, and what becomes of it, from the flags of failed records, and from the policies. How far a partition has taken what a log sends to it is found by walking both logs side by side:
-//! what was sent and has a record is taken; what has none, but lies before something that was taken, waits.
+//! numbers of their messages; what failed, and what becomes of it, from the flags of failed records, and from the policies.
+//! How far a partition has taken what a log sends to it is found by walking both logs side by side: what was sent and has a
+//! record is taken; what has none, but lies before something that was taken, waits.
 //!
 //! The row that names the program is written last, so a process that ends early leaves a store whose tables are still lost.
 //!
 //! Two things are in no log. A message of an outside sender or of a program that waits and has no record yet, for a twin in
-//! quarantine, behind another, or for an answer, is lost with its row. And where there are several partitions, one that never had a message of a sender does not know how
-//! far that sender has come, so its messages are sent again, and recognised.
+//! quarantine, behind another, or for an answer, is lost with its row. And where there are several partitions, one that never
+//! had a message of a sender does not know how far that sender has come, so its messages are sent again, and recognised.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
@@ -160,8 +161,12 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
         }
         Ok(())
     })?;
-    for message in waiting.into_values() {
-        core.wait_again(message);
+    let mut waiting: Vec<(Position, Message)> = waiting.into_values().collect();
+    waiting.sort_by_key(|(since, _)| *since);
+    for (_, mut message) in waiting {
+        if !core.outlives_its_twin(&mut message)? {
+            core.wait_again(message);
+        }
     }
     for (name, number) in taken {
         core.taken_up_to(&name, number)?;
@@ -178,13 +183,14 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
 /// the sender and the number that its records have.
 type Waiting = (String, String, Vec<u8>, String, u64, Option<(u16, Position)>);
 
-/// Takes what a record says of failures; `waiting` has what is to be tried again, and what twins are to be told.
+/// Takes what a record says of failures; `waiting` has what is to be tried again, and what twins are to be told, each with the
+/// record since which it waits.
 fn supervise(
     core: &mut Core,
     vm: &Vm,
     record: &Record<'_>,
     position: Position,
-    waiting: &mut BTreeMap<Waiting, Message>,
+    waiting: &mut BTreeMap<Waiting, (Position, Message)>,
 ) -> Result<(), StoreError> {
     let (path, selector, cause) = (record.receiver().path, record.input.selector, &record.cause);
     let time_ns = record.envelope.time_ns;
@@ -210,13 +216,13 @@ fn supervise(
         }
         return Ok(());
     };
-    let mut message = message_of(core, record)?;
+    let (mut since, mut message) = (position, message_of(core, record)?);
     if may_wait && let Some(before) = waiting.remove(&key(&message)) {
-        message = before;
+        (since, message) = before;
     }
     message.passed |= flags.contains(Flags::PASSED);
     if let Some(message) = core.failed_again(vm, &message, &fault_of(failure), flags, position, time_ns) {
-        waiting.insert(key(&message), message);
+        waiting.insert(key(&message), (since, message));
     }
     Ok(())
 }
@@ -247,7 +253,8 @@ fn message_of(core: &Core, record: &Record<'_>) -> Result<Message, StoreError> {
         (Sender::Outside(name), _) => From::Outside { name: name.to_owned(), number: cause.number },
         (Sender::Timer(name), _) => {
             let due = read_timer_arguments(input.arguments).map(|(_, due_ns, _)| due_ns);
-            due.map_or(nobody, |due_ns| From::Timer { name: name.to_owned(), due_ns })
+            let life = record.receiver().life;
+            due.map_or(nobody, |due_ns| From::Timer { name: name.to_owned(), due_ns, life })
         }
         (Sender::Program, _) => From::Program,
         (Sender::System, Some(origin)) => From::Supervisor { origin },

@@ -6,9 +6,9 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use twintalk_store::record::{Flags, Record, Sender, TwinChange};
+use twintalk_store::record::{Cause, Flags, Record, Sender, TwinChange};
 use twintalk_store::{KeyRange, Position, StoreError, Table};
-use twintalk_vm::codec::{failed_arguments, read_timer_arguments};
+use twintalk_vm::codec::failed_arguments;
 use twintalk_vm::turn::{Failed, RELEASE};
 
 use crate::message::{FAILED, From, Message, QUARANTINE, REPLY, message_from_row};
@@ -38,36 +38,18 @@ pub(crate) struct Recalled {
     told: BTreeSet<Position>,
 }
 
-/// The message that a record is of.
-fn message_of(record: &Record<'_>) -> Message {
-    let cause = &record.cause;
-    let number = cause.number;
-    let wanted = record.envelope.flags.contains(Flags::REPLIES);
-    let from = match (cause.sender, cause.origin) {
-        (Sender::Program, _) => From::Program,
-        (Sender::Outside(name), _) => From::Outside { name: name.to_owned(), number },
-        (Sender::Twin(path), Some(origin)) => From::Twin { path: path.to_owned(), number, wanted, origin, nth: 0 },
-        (Sender::Reply(path), Some(origin)) => From::Reply { path: path.to_owned(), number, origin, nth: 0 },
-        (Sender::Timer(name), _) => {
-            let due_ns = read_timer_arguments(record.input.arguments).map_or(0, |(_, due_ns, _)| due_ns);
-            From::Timer { name: name.to_owned(), due_ns }
+impl Identity {
+    /// Of the message that a record is of.
+    fn of(record: &Record<'_>) -> Identity {
+        let Cause { sender, number, origin, .. } = record.cause;
+        Identity {
+            from: format!("{sender:?} {number} {origin:?}"),
+            path: record.receiver().path.to_owned(),
+            selector: record.input.selector.to_owned(),
+            arguments: record.input.arguments.to_owned(),
+            ends_with_twin: matches!(sender, Sender::Timer(_) | Sender::Reply(_)),
         }
-        (Sender::System, Some(origin)) => From::Supervisor { origin },
-        (Sender::System | Sender::Twin(_) | Sender::Reply(_), None) => From::System,
-    };
-    let message = Message::new(record.receiver().path, record.input.selector, record.input.arguments.to_owned(), from);
-    Message { device_time_ns: record.envelope.device_time_ns, ..message }
-}
-
-fn identity(message: &Message) -> Identity {
-    let from = match &message.from {
-        // What a sender does with the reply is not in each of its records.
-        From::Twin { path, number, origin, .. } => format!("{path} {number} {origin:?}"),
-        other => format!("{other:?}"),
-    };
-    let ends_with_twin = matches!(message.from, From::Timer { .. } | From::Reply { .. });
-    let (path, selector, arguments) = (message.path.clone(), message.selector.clone(), message.arguments.clone());
-    Identity { from, path, selector, arguments, ends_with_twin }
+    }
 }
 
 impl Recalled {
@@ -103,9 +85,9 @@ impl Recalled {
             }
         }
         match (flags.contains(Flags::RETRIED), flags.contains(Flags::RETRIES)) {
-            (false, true) => *self.retries.entry(identity(&message_of(record))).or_default() += 1,
+            (false, true) => *self.retries.entry(Identity::of(record)).or_default() += 1,
             (true, false) => {
-                if let Entry::Occupied(mut count) = self.retries.entry(identity(&message_of(record))) {
+                if let Entry::Occupied(mut count) = self.retries.entry(Identity::of(record)) {
                     *count.get_mut() -= 1;
                     if *count.get() == 0 {
                         count.remove();
@@ -120,6 +102,11 @@ impl Recalled {
         if flags.contains(Flags::ESCALATES) {
             self.told.insert(position);
         }
+    }
+
+    /// Whether the twin at `path` is in quarantine.
+    pub fn is_quarantined(&self, path: &str) -> bool {
+        self.quarantined.contains(path)
     }
 
     /// The twin at `path` is gone, or another.

@@ -40,12 +40,19 @@ enum Sender {
 pub(crate) struct Supervisor {
     /// Messages that are tried again, by when, and then by the number of their row.
     retries: BTreeMap<(i64, u64), Message>,
-    /// What waits behind a message that is tried again, by its sender and the composite it is for.
-    blocked: FxHashMap<(Sender, String), VecDeque<Message>>,
+    /// The messages that are tried again, by their sender and the composite they are for, with what waits behind them.
+    blocked: FxHashMap<(Sender, String), Blocked>,
     /// Twins in quarantine, with what waits for them.
     quarantined: BTreeMap<String, Quarantine>,
     /// When twins have failed whose policy counts that.
     failures: FxHashMap<String, Failures>,
+}
+
+/// A message that is tried again, and what waits behind it.
+struct Blocked {
+    /// The number of its row.
+    by: u64,
+    behind: VecDeque<Message>,
 }
 
 /// A twin in quarantine.
@@ -172,13 +179,14 @@ impl Core {
 
     /// Keeps a message that has to wait; answers one that has not.
     pub(crate) fn hold_back(&mut self, message: Message) -> Option<Message> {
-        if message.attempts == 0
-            && message.selector != RELEASE
+        if message.selector != RELEASE
             && let Some(pair) = pair_of(&message)
-            && self.supervisor.blocked.contains_key(&pair)
+            && self.supervisor.blocked.get(&pair).is_some_and(|blocked| Some(blocked.by) != message.waiting)
         {
             let message = self.keep(message);
-            self.supervisor.blocked.entry(pair).or_default().push_back(message);
+            if let Some(blocked) = self.supervisor.blocked.get_mut(&pair) {
+                blocked.behind.push_back(message);
+            }
             return None;
         }
         let waits =
@@ -197,11 +205,12 @@ impl Core {
 
     /// A message that was tried again is done with: what waits behind it is next.
     pub(crate) fn unblock(&mut self, message: &Message) {
-        if message.attempts == 0 {
-            return;
-        }
-        if let Some(behind) = pair_of(message).and_then(|pair| self.supervisor.blocked.remove(&pair)) {
-            behind.into_iter().rev().for_each(|message| self.queue.push_front(message));
+        let Some(pair) = pair_of(message) else { return };
+        // Another may be tried again by now, if this one has waited in between.
+        if self.supervisor.blocked.get(&pair).is_some_and(|blocked| Some(blocked.by) == message.waiting)
+            && let Some(blocked) = self.supervisor.blocked.remove(&pair)
+        {
+            blocked.behind.into_iter().rev().for_each(|message| self.queue.push_front(message));
         }
     }
 
@@ -299,12 +308,12 @@ impl Core {
 
     /// Takes a message that is tried again when its time has come.
     pub(crate) fn await_retry(&mut self, message: Message) {
+        let (Some(due_ns), Some(number)) = (message.due_ns, message.waiting) else { return };
         if let Some(pair) = pair_of(&message) {
-            self.supervisor.blocked.entry(pair).or_default();
+            let blocked = Blocked { by: number, behind: VecDeque::new() };
+            self.supervisor.blocked.entry(pair).or_insert(blocked);
         }
-        if let (Some(due_ns), Some(number)) = (message.due_ns, message.waiting) {
-            self.supervisor.retries.insert((due_ns, number), message);
-        }
+        self.supervisor.retries.insert((due_ns, number), message);
     }
 
     // ---- quarantine ----
@@ -344,9 +353,21 @@ impl Core {
         }
     }
 
-    /// The twin at `path` is gone: what waits for it is refused.
+    /// The twin at `path` is gone: what waits for it is refused, and its timers and replies are tried no more.
     pub(crate) fn forget_twin(&mut self, path: &str) {
         self.lift(path);
+        let mut gone = Vec::new();
+        self.supervisor.retries.retain(|_, message| {
+            let ends = message.path == path && matches!(message.from, From::Timer { .. } | From::Reply { .. });
+            if ends {
+                gone.push(message.clone());
+            }
+            !ends
+        });
+        for message in gone {
+            self.take_from_source(&message);
+            self.unblock(&message);
+        }
         if self.supervisor.failures.remove(path).is_some() {
             self.put_supervision(path);
         }

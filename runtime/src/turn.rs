@@ -100,17 +100,9 @@ impl Core {
             Err(error) => {
                 // What does not fit a record is undone like any other fault.
                 let fault = Fault { kind: "RecordTooLarge".to_owned(), text: error.to_string(), trace: Vec::new() };
-                let nothing = Effects::default();
-                let short = Message { arguments: vec![0], ..message.clone() };
-                let recorded = if message.arguments.len() > record::RECORD_BYTES_MAX / 2 { &short } else { &message };
                 let verdict =
                     if result.is_err() { verdict } else { self.judge(vm, &message, &Err(fault.clone()), facts.log_ns) };
-                let result = Err(fault);
-                // Names are checked where they come in, so nothing is left that could not be written.
-                let position = self
-                    .push_record(vm.shapes(), recorded, Asked::default(), &nothing, &result, facts, &verdict)
-                    .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
-                self.take_effects(vm, &message, nothing, &result, facts, position, verdict)?;
+                self.record_failure(vm, &message, fault, facts, verdict)?;
             }
         }
         Ok(())
@@ -123,14 +115,27 @@ impl Core {
         let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
         let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
         // It never reached the twin, whose policy has no say then.
-        let (nothing, result, verdict) = (Effects::default(), Err(fault), Verdict::of_unread(&message));
-        // What would not fit beside the fault is left out; names are checked where they come in.
+        let verdict = Verdict::of_unread(&message);
+        self.record_failure(vm, &message, fault, facts, verdict)
+    }
+
+    /// Writes the record of a message that failed, without arguments that would not fit beside the fault.
+    fn record_failure(
+        &mut self,
+        vm: &mut Vm,
+        message: &Message,
+        fault: Fault,
+        facts: Facts,
+        verdict: Verdict,
+    ) -> Result<(), StoreError> {
+        let (nothing, result) = (Effects::default(), Err(fault));
         let short = Message { arguments: vec![0], ..message.clone() };
-        let recorded = if message.arguments.len() > record::RECORD_BYTES_MAX / 2 { &short } else { &message };
+        let recorded = if message.arguments.len() > record::RECORD_BYTES_MAX / 2 { &short } else { message };
+        // Names are checked where they come in, so nothing is left that could not be written.
         let position = self
             .push_record(vm.shapes(), recorded, Asked::default(), &nothing, &result, facts, &verdict)
             .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
-        self.take_effects(vm, &message, nothing, &result, facts, position, verdict)
+        self.take_effects(vm, message, nothing, &result, facts, position, verdict)
     }
 
     /// Writes the record of a message that runs nothing; answers where it will stand.

@@ -195,6 +195,10 @@ impl<'a> Reader<'a> {
             if shift == 63 && byte > 1 {
                 return Err(DecodeError::Damaged("a number past 64 bits"));
             }
+            if byte == 0 && shift > 0 {
+                // There is one way to write a number: replay must give the bytes that the turn gave.
+                return Err(DecodeError::Damaged("a number in more bytes than it needs"));
+            }
             number |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Ok(number);

@@ -711,7 +711,9 @@ mod tests {
     #[test]
     fn a_delta_that_is_not_of_this_image_is_refused() {
         let (shapes, image) = shapes_and_image();
-        let refused: [&[u8]; 5] = [
+        let refused: [&[u8]; 6] = [
+            // A number in more bytes than it needs.
+            &[0x87, 0, change::SLOT, 0, tag::TRUE],
             // A counter that goes back: the objects below the old one would be past it.
             &[3, change::SLOT, 0, tag::TRUE],
             &[5, change::SLOT, 1, tag::TRUE],
