@@ -38,6 +38,9 @@ use crate::{Place, Position, Row, RowIter, Rows, STORE_FORMAT, Settings, Store, 
 
 mod anew;
 mod frames;
+mod hold;
+
+use hold::Held;
 
 /// Where in the folder of a store RocksDB keeps its files.
 const ENGINE: &str = "rocksdb";
@@ -85,8 +88,8 @@ pub struct RocksStore {
 enum Access {
     /// This process runs the store.
     Run { _lock: FolderLock },
-    /// Another may; this one has seen the store as it was on opening.
-    Read,
+    /// Another may; this one sees the store as it was on opening, in the files that it holds.
+    Read { _held: Option<Held> },
 }
 
 /// How far a log reaches, in numbers of blocks.
@@ -170,13 +173,13 @@ impl RocksStore {
             return Err(StoreError::Missing { folder: folder.to_owned() });
         }
         let path = folder.join(ENGINE);
-        let db = open_unchanged(folder, &path)?;
+        let (db, held) = open_unchanged(folder, &path)?;
         let settings = match (settings_of_tables(&db)?, settings_of_log(&db)?) {
             (Some(settings), Some(kept)) if settings != kept => return Err(settings_differ()),
             (Some(settings), _) | (None, Some(settings)) => settings,
             (None, None) => return Err(StoreError::Missing { folder: folder.to_owned() }),
         };
-        Self::with(db, settings, &RocksOptions::default(), Access::Read)
+        Self::with(db, settings, &RocksOptions::default(), Access::Read { _held: held })
     }
 
     fn with(db: DB, settings: Settings, asked: &RocksOptions, access: Access) -> Result<RocksStore, StoreError> {
@@ -208,7 +211,7 @@ impl RocksStore {
         match self.access {
             Access::Run { .. } if self.stopped.load(Ordering::Acquire) => Err(StoreError::Stopped),
             Access::Run { .. } => Ok(()),
-            Access::Read => Err(StoreError::ReadOnly),
+            Access::Read { .. } => Err(StoreError::ReadOnly),
         }
     }
 
@@ -457,7 +460,7 @@ impl Store for RocksStore {
     fn settle(&self) -> Result<(), StoreError> {
         match self.access {
             Access::Run { .. } => self.check_runs()?,
-            Access::Read => return Ok(()),
+            Access::Read { .. } => return Ok(()),
         }
         let families = family_names().map(|name| family(&self.db, name)).collect::<Result<Vec<_>, _>>()?;
         let mut bytes = 0;
@@ -579,31 +582,34 @@ fn refuse_other<T: PartialEq + ToString>(name: &'static str, stored: &T, asked: 
     }
 }
 
-/// Opens the files as they are at one moment.
-///
-/// RocksDB reads the manifest, which lists the files of rows, and then what write-ahead logs there
-/// are. If the process that runs the store moves rows from a log to a file in between, and deletes
-/// the log, they are in neither, and nobody is told. It writes the manifest before it deletes
-/// anything: if that is the same before and after, nothing was missed.
-fn open_unchanged(folder: &Path, path: &Path) -> Result<DB, StoreError> {
+/// Opens the files as they were at one moment, and says what holds them.
+fn open_unchanged(folder: &Path, path: &Path) -> Result<(DB, Option<Held>), StoreError> {
+    let open = |path: &Path| {
+        look_first(path)?;
+        DB::open_cf_descriptors_read_only(&read_only_options(), path, families(None), false)
+            .map_err(|error| open_error(folder, error))
+    };
+    if let Some(held) = Held::take(folder, path) {
+        return Ok((open(held.path())?, Some(held)));
+    }
+    // There can be no links, as on a disk that can only be read. For a process that runs the store beside this one,
+    // opening must come between two changes of its manifest: see `hold.rs`.
     const ATTEMPTS_MAX: u32 = 50;
     let mut attempt = 1;
     loop {
         let before = manifest(path);
-        let opened = look_first(path).and_then(|()| {
-            DB::open_cf_descriptors_read_only(&read_only_options(), path, families(None), false)
-                .map_err(|error| open_error(folder, error))
-        });
+        let opened = open(path);
         let unchanged = match (before, manifest(path)) {
             (Ok(before), Ok(after)) => before == after,
             (Err(_), _) | (_, Err(_)) => false,
         };
         match opened {
-            Ok(db) if unchanged => return Ok(db),
+            Ok(db) if unchanged => return Ok((db, None)),
             // A file was gone before it could be opened; its successor may have been listed later.
             Err(error) if attempt == ATTEMPTS_MAX || (unchanged && attempt >= 5) => return Err(error),
             Ok(_) if attempt == ATTEMPTS_MAX => {
-                let message = "the process that runs the store changes its files faster than they can be opened";
+                let message = "the process that runs the store changes its files faster than they can be opened, \
+                               and its folder cannot be written to";
                 return Err(StoreError::Io(io::Error::new(io::ErrorKind::ResourceBusy, message)));
             }
             Ok(_) | Err(_) => thread::sleep(Duration::from_millis(10)),
@@ -614,8 +620,8 @@ fn open_unchanged(folder: &Path, path: &Path) -> Result<DB, StoreError> {
 
 /// Which manifest there is, and how long it is. It only grows.
 fn manifest(path: &Path) -> io::Result<(String, u64)> {
-    let name = fs::read_to_string(path.join("CURRENT"))?;
-    let length = fs::metadata(path.join(name.trim_end()))?.len();
+    let name = fs::read_to_string(path.join("CURRENT"))?.trim_end().to_owned();
+    let length = fs::metadata(path.join(&name))?.len();
     Ok((name, length))
 }
 
