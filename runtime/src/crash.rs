@@ -323,29 +323,37 @@ fn an_opening_after_a_checkpoint_reads_nothing_before_it() {
     assert_eq!(core.sources[0].taken, (end, 0));
 }
 
-// delivery: D2.12, D3.2, D3.8
+// delivery: D2.12, D3.2, D3.8, D7.11
 #[test]
 fn what_waits_for_the_making_of_its_twin_is_not_handled_before_it_after_a_crash() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let text = "
-        twin Well = ( | level <- 7. | )
-        twin Tank = ( | start got | created = ( start := (Well at: 'well') level ) got: n = ( got := start + n ) )
-        Well new: 'well'.";
-    let open = || open_in(folder.path(), text, false, Some(2));
-    let mut system = open();
-    system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
-    let (partitions, vm) = system.parts();
-    let well = partitions.of("well").partition;
-    let tank = (0..).map(|n| format!("tank-{n}")).find(|path| partitions.of(path).partition != well).expect("some are");
-    let core = partitions.of(&tank);
-    core.handle(vm, Message::make(&tank, "Tank")).expect("it waits for the level of the well");
-    let from = From::Outside { name: "rows".to_owned(), number: 1 };
-    core.handle(vm, Message::new(&tank, "got:", vec![1, 128 + 5], from)).expect("it waits for its twin");
-    assert_eq!(core.closed.len(), 1);
-    core.commit().expect("written");
-    drop(system);
-    let mut system = open();
-    system.settle(&mut Nowhere).expect("the store takes it");
-    assert_eq!(system.send(&tank, "got", &[], &mut Nowhere).expect("handled"), Datum::Int(12.into()));
-    assert_eq!(system.verify(&mut |_| {}).expect("readable").differences, Vec::<String>::new());
+    for tables_lost in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = "
+            twin Well = ( | level <- 7. | )
+            twin Tank = ( | start got | created = ( start := (Well at: 'well') level ) got: n = ( got := start + n ) )
+            Well new: 'well'.";
+        let open = || open_in(folder.path(), text, false, Some(2));
+        let mut system = open();
+        system.run_program(Vec::new(), None, &mut Nowhere).expect("runs");
+        let (partitions, vm) = system.parts();
+        let well = partitions.of("well").partition;
+        let tank = (0..).map(|n| format!("tank-{n}")).find(|path| partitions.of(path).partition != well);
+        let tank = tank.expect("some are");
+        let core = partitions.of(&tank);
+        core.handle(vm, Message::make(&tank, "Tank")).expect("it waits for the level of the well");
+        let from = From::Outside { name: "rows".to_owned(), number: 1 };
+        core.handle(vm, Message::new(&tank, "got:", vec![1, 128 + 5], from)).expect("it waits for its twin");
+        assert_eq!(core.closed.len(), 1);
+        core.commit().expect("written");
+        drop(system);
+        if tables_lost {
+            System::rebuild_tables(folder.path()).expect("the log has everything");
+        }
+        let mut system = open();
+        let taken = system.parts().0.of(&tank).taken_of("rows").expect("readable");
+        assert_eq!(taken, 1, "it does not come again");
+        system.settle(&mut Nowhere).expect("the store takes it");
+        assert_eq!(system.send(&tank, "got", &[], &mut Nowhere).expect("handled"), Datum::Int(12.into()));
+        assert_eq!(system.verify(&mut |_| {}).expect("readable").differences, Vec::<String>::new());
+    }
 }

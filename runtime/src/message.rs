@@ -16,6 +16,9 @@ pub(crate) const REARM: &str = "<rearm:>";
 pub(crate) const SYSTEM_PATH: &str = "-";
 /// The selector of the record of a program that was installed; its arguments are the program and its shapes.
 pub(crate) const PROGRAM: &str = "<program>";
+/// The selector of the record of a message that was let in and waits, while nothing else in a log has it; its arguments are
+/// its row in the waiting list.
+pub(crate) const WAITS: &str = "<waits>";
 /// The selector under which the reply to a far send is recorded; its arguments are those of [`reply_arguments`].
 pub(crate) const REPLY: &str = "<reply:>";
 

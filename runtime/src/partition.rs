@@ -400,10 +400,9 @@ impl Core {
             let attempt = Attempt::of_query(message, self.clock.now_ns(), self.limits.fuel);
             return self.answer_outside(vm, attempt);
         }
-        let Some(message) = self.hold_back(message) else { return Ok(()) };
+        let Some(message) = self.hold_back(message)? else { return Ok(()) };
         if self.closed.contains_key(first_segment(&message.path)) {
-            self.put_aside(message);
-            return Ok(());
+            return self.put_aside(message);
         }
         if matches!(&*message.selector, RELEASE | DROP) {
             return self.note(vm, message);
@@ -448,6 +447,17 @@ impl Core {
         }
     }
 
+    /// Lets in a message that waits for its first turn: it gets its row in the waiting list, and if no record has it, one that
+    /// does, since rows can be lost.
+    pub(crate) fn let_in(&mut self, message: Message) -> Result<Message, StoreError> {
+        let is_in_no_log = message.waiting.is_none()
+            && matches!(message.from, From::Outside { number: 1.., .. } | From::Program | From::System);
+        if is_in_no_log {
+            self.push_waits(&message_to_row(&message))?;
+        }
+        Ok(self.keep(message))
+    }
+
     /// Gives a message that waits its row in the waiting list, which says how it stands now.
     pub(crate) fn keep(&mut self, message: Message) -> Message {
         let number = message.waiting.unwrap_or_else(|| {
@@ -463,22 +473,23 @@ impl Core {
     }
 
     /// A message for a closed composite waits until that is open again.
-    fn put_aside(&mut self, mut message: Message) {
-        self.secure(&mut message);
+    fn put_aside(&mut self, mut message: Message) -> Result<(), StoreError> {
+        self.secure(&mut message)?;
         let composite = first_segment(&message.path);
         if let Some(closed) = self.closed.get_mut(composite) {
             closed.waiting.push_back(message);
         }
+        Ok(())
     }
 
     /// Gives a message that has been let in and has no record yet a row of its own, since others pass it.
-    fn secure(&mut self, message: &mut Message) {
+    fn secure(&mut self, message: &mut Message) -> Result<(), StoreError> {
         // What the system sends makes the twin that others behind it are for.
         let is_kept = matches!(message.from, From::Outside { number: 1.., .. } | From::System);
-        if message.waiting.is_some() || message.source().is_none() && !is_kept {
-            return;
+        if message.waiting.is_none() && (message.source().is_some() || is_kept) {
+            *message = self.let_in(message.clone())?;
         }
-        *message = self.keep(message.clone());
+        Ok(())
     }
 
     /// Takes a message that waited when the process before ended, and whose row is lost.
@@ -529,11 +540,12 @@ impl Core {
     // ---- closed composites ----
 
     /// Closes the composite of a turn that needs an answer, and asks for it.
-    pub(crate) fn close(&mut self, mut attempt: Attempt, need: Need) {
-        self.secure(&mut attempt.message);
+    pub(crate) fn close(&mut self, mut attempt: Attempt, need: Need) -> Result<(), StoreError> {
+        self.secure(&mut attempt.message)?;
         let composite = first_segment(&attempt.message.path).to_owned();
         self.ask(Asker::Turn(composite.clone()), need);
         self.closed.insert(composite, Closed { attempt, waiting: VecDeque::new() });
+        Ok(())
     }
 
     fn ask(&mut self, asker: Asker, need: Need) {

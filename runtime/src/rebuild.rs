@@ -9,9 +9,10 @@
 //!
 //! The row that names the program is written last, so a process that ends early leaves a store whose tables are still lost.
 //!
-//! Two things are in no log. A message of an outside sender or of a program that waits and has no record yet, for a twin in
-//! quarantine, behind another, or for an answer, is lost with its row. And where there are several partitions, one that never
-//! had a message of a sender does not know how far that sender has come, so its messages are sent again, and recognised.
+//! What came from outside or from a program and waits for its first turn has a record that says so.
+//!
+//! Where there are several partitions, one that never had a message of a sender does not know how far that sender has come, so
+//! its messages are sent again, and recognised.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
@@ -25,7 +26,7 @@ use twintalk_vm::Vm;
 use twintalk_vm::codec::read_timer_arguments;
 use twintalk_vm::turn::RELEASE;
 
-use crate::message::{self, DROP, FAILED, From, Message, PROGRAM, QUARANTINE, SYSTEM_PATH};
+use crate::message::{self, DROP, FAILED, From, Message, PROGRAM, QUARANTINE, SYSTEM_PATH, WAITS, message_from_row};
 use crate::partition::Core;
 use crate::program;
 use crate::replay::{Applied, damaged, each_record, fault_of, recover_outbox, sent_by};
@@ -143,16 +144,28 @@ pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) ->
 fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
     let (store, partition) = (core.store.clone(), core.partition);
     let mut timers = FoldedTimers::default();
-    let mut waiting = BTreeMap::new();
+    let mut waiting = Waiting::default();
     let mut taken: BTreeMap<String, u64> = BTreeMap::new();
+    // One that waited for an answer may stand behind later ones.
+    let mut take = |name: &str, number: u64| {
+        let last = taken.entry(name.to_owned()).or_default();
+        *last = number.max(*last);
+    };
     each_record(&*store, partition, Position::FIRST, |position, record, _| {
         Applied::of(record).apply(core, vm, position)?;
         timers.take(record, position);
-        supervise(core, vm, record, position, &mut waiting)?;
+        if (record.composite(), record.input.selector) == (SYSTEM_PATH, WAITS) {
+            let message = message_from_row(record.input.arguments)
+                .ok_or_else(|| damaged(partition, position, "a message that cannot be read"))?;
+            if let From::Outside { name, number: number @ 1.. } = &message.from {
+                take(name, *number);
+            }
+            waiting.put(position, message);
+        } else {
+            supervise(core, vm, record, position, &mut waiting)?;
+        }
         if let Cause { sender: Sender::Outside(name), number: number @ 1.., .. } = record.cause {
-            // One that waited for an answer may stand behind later ones.
-            let last = taken.entry(name.to_owned()).or_default();
-            *last = number.max(*last);
+            take(name, number);
         }
         core.continue_after(position, record.envelope.time_ns);
         if core.residents.bytes() > RESIDENT_BYTES {
@@ -161,9 +174,7 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
         }
         Ok(())
     })?;
-    let mut waiting: Vec<(Position, Message)> = waiting.into_values().collect();
-    waiting.sort_by_key(|(since, _)| *since);
-    for (_, mut message) in waiting {
+    for mut message in waiting.in_order() {
         if !core.outlives_its_twin(&mut message)? {
             core.wait_again(message);
         }
@@ -181,16 +192,45 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
 
 /// What tells a message that waits to be tried again, or for its first turn, from others: receiver, selector, arguments, and
 /// the sender and the number that its records have.
-type Waiting = (String, String, Vec<u8>, String, u64, Option<(u16, Position)>);
+type Identity = (String, String, Vec<u8>, String, u64, Option<(u16, Position)>);
 
-/// Takes what a record says of failures; `waiting` has what is to be tried again, and what twins are to be told, each with the
-/// record since which it waits.
+/// What waits, each with the record since which it does. A program may have sent the same more than once: the first is
+/// the first to go.
+#[derive(Default)]
+struct Waiting(BTreeMap<Identity, VecDeque<(Position, Message)>>);
+
+impl Waiting {
+    fn identity(message: &Message) -> Identity {
+        let cause = message::cause(&message.from);
+        let origin = cause.origin.map(|origin| (origin.partition.0, origin.position));
+        let sender = format!("{:?}", cause.sender);
+        (message.path.clone(), message.selector.clone(), message.arguments.clone(), sender, cause.number, origin)
+    }
+
+    fn put(&mut self, since: Position, message: Message) {
+        self.0.entry(Self::identity(&message)).or_default().push_back((since, message));
+    }
+
+    /// The same message as `message`, which waits no longer.
+    fn take(&mut self, message: &Message) -> Option<(Position, Message)> {
+        self.0.get_mut(&Self::identity(message))?.pop_front()
+    }
+
+    /// What still waits, in the order in which it came to.
+    fn in_order(self) -> impl Iterator<Item = Message> {
+        let mut all: Vec<(Position, Message)> = self.0.into_values().flatten().collect();
+        all.sort_by_key(|(since, _)| *since);
+        all.into_iter().map(|(_, message)| message)
+    }
+}
+
+/// Takes what a record says of failures; `waiting` gets what is to be tried again, and what twins are to be told.
 fn supervise(
     core: &mut Core,
     vm: &Vm,
     record: &Record<'_>,
     position: Position,
-    waiting: &mut BTreeMap<Waiting, (Position, Message)>,
+    waiting: &mut Waiting,
 ) -> Result<(), StoreError> {
     let (path, selector, cause) = (record.receiver().path, record.input.selector, &record.cause);
     let time_ns = record.envelope.time_ns;
@@ -202,27 +242,24 @@ fn supervise(
     {
         core.letter_gone(origin);
     }
-    let key = |message: &Message| {
-        let cause = message::cause(&message.from);
-        let origin = cause.origin.map(|origin| (origin.partition.0, origin.position));
-        let sender = format!("{:?}", cause.sender);
-        (message.path.clone(), message.selector.clone(), message.arguments.clone(), sender, cause.number, origin)
-    };
     let flags = record.envelope.flags;
-    let may_wait = flags.contains(Flags::RETRIED) || matches!(selector, FAILED);
+    let may_wait = flags.contains(Flags::RETRIED)
+        || flags.contains(Flags::PASSED)
+        || matches!(selector, FAILED)
+        || matches!(cause.sender, Sender::Outside(_) | Sender::System);
     let Outcome::Failed(failure) = &record.outcome else {
         if may_wait {
-            waiting.remove(&key(&message_of(core, record)?));
+            waiting.take(&message_of(core, record)?);
         }
         return Ok(());
     };
     let (mut since, mut message) = (position, message_of(core, record)?);
-    if may_wait && let Some(before) = waiting.remove(&key(&message)) {
+    if may_wait && let Some(before) = waiting.take(&message) {
         (since, message) = before;
     }
     message.passed |= flags.contains(Flags::PASSED);
     if let Some(message) = core.failed_again(vm, &message, &fault_of(failure), flags, position, time_ns) {
-        waiting.insert(key(&message), (since, message));
+        waiting.put(since, message);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What supervision remembers, folded from the records of a partition: what its rows have to say, for `verify`.
 //!
-//! Not in the log, and so not here: when twins have failed within the windows of their policies, which is forgotten with its
-//! rows, and what waits behind others, which has no record yet.
+//! Not here: when twins have failed within the windows of their policies, which is in no record and forgotten with its
+//! rows, and what waits for its first turn.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

@@ -178,29 +178,29 @@ impl Core {
     // ---- before a turn ----
 
     /// Keeps a message that has to wait; answers one that has not.
-    pub(crate) fn hold_back(&mut self, message: Message) -> Option<Message> {
+    pub(crate) fn hold_back(&mut self, message: Message) -> Result<Option<Message>, StoreError> {
         if message.selector != RELEASE
             && let Some(pair) = pair_of(&message)
             && self.supervisor.blocked.get(&pair).is_some_and(|blocked| Some(blocked.by) != message.waiting)
         {
-            let message = self.keep(message);
+            let message = self.let_in(message)?;
             if let Some(blocked) = self.supervisor.blocked.get_mut(&pair) {
                 blocked.behind.push_back(message);
             }
-            return None;
+            return Ok(None);
         }
         let waits =
             self.supervisor.is_quarantined(&message.path) && is_for_twin(&message.selector) && !is_awaited(&message);
         if !waits {
-            return Some(message);
+            return Ok(Some(message));
         }
         self.unblock(&message);
         // Its row says so from now on: after a restart it may be released before it is met again.
-        let message = self.keep(Message { due_ns: None, passed: true, ..message });
+        let message = self.let_in(Message { due_ns: None, passed: true, ..message })?;
         if let Some(quarantine) = self.supervisor.quarantined.get_mut(&message.path) {
             quarantine.waiting.push_back(message);
         }
-        None
+        Ok(None)
     }
 
     /// A message that was tried again is done with: what waits behind it is next.

@@ -9,7 +9,7 @@ use twintalk_vm::codec::symbol_argument;
 use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange, first_segment};
 use twintalk_vm::{FarAnswer, Fault, Shapes, Vm};
 
-use crate::message::{From, Message, PROGRAM, REARM, SYSTEM_PATH, action, cause, encode_answer, report};
+use crate::message::{From, Message, PROGRAM, REARM, SYSTEM_PATH, WAITS, action, cause, encode_answer, report};
 use crate::near::{Inquiry, load};
 use crate::partition::{Core, Discipline, Leaving, Reply};
 use crate::post::Parcel;
@@ -17,6 +17,9 @@ use crate::program::{self, Program};
 use crate::resident::{Residents, View};
 use crate::supervision::Verdict;
 use crate::timers::TimerId;
+
+/// More than a record of a message that waits has beside its row.
+const WAITS_BYTES: usize = 1024;
 
 /// A turn, or a query from outside, that may have to run more than once.
 pub(crate) struct Attempt {
@@ -83,7 +86,7 @@ impl Core {
             Outcome::Failed(fault) => (Err(fault), Effects::default()),
             Outcome::Needs => {
                 attempt.keep_answers(answers);
-                self.close(attempt, need.expect("what cannot be answered yet needs something"));
+                self.close(attempt, need.expect("what cannot be answered yet needs something"))?;
                 return Ok(());
             }
         };
@@ -420,27 +423,35 @@ impl Core {
         self.rows.put(Table::Programs, key.program(&self.program), Position::START, &bytes);
         self.rows.put(Table::Meta, key.named(Partition::SHARED, "program"), Position::START, &self.program);
         self.rows.put(Table::Meta, key.named(Partition::SHARED, "shapes"), Position::START, &shape_bytes);
+        self.push_own(shapes, PROGRAM, program::to_record(&bytes, &shape_bytes))?;
+        self.commit().map(|_| ())
+    }
+
+    /// Notes in the log that a message waits, by its row. One that is too long for that is too long for a turn, too, or nearly,
+    /// and has just its row.
+    pub(crate) fn push_waits(&mut self, row: &[u8]) -> Result<(), StoreError> {
+        if row.len() <= record::RECORD_BYTES_MAX - WAITS_BYTES {
+            self.push_own(&Shapes::default(), WAITS, row.to_vec())?;
+        }
+        Ok(())
+    }
+
+    /// Writes a record of the runtime's own.
+    fn push_own(&mut self, shapes: &Shapes, selector: &str, arguments: Vec<u8>) -> Result<(), StoreError> {
         let turn = self.turn_of(SYSTEM_PATH)?.0 + 1;
-        let message = Message::new(SYSTEM_PATH, PROGRAM, program::to_record(&bytes, &shape_bytes), From::System);
+        let message = Message::new(SYSTEM_PATH, selector, arguments, From::System);
         let now_ns = self.clock.now_ns().max(self.last_time_ns);
         let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
+        let (nothing, verdict) = (Effects::default(), Verdict::default());
         let position = self
-            .push_record(
-                shapes,
-                &message,
-                Asked::default(),
-                &Effects::default(),
-                &Ok(Vec::new()),
-                facts,
-                &Verdict::default(),
-            )
+            .push_record(shapes, &message, Asked::default(), &nothing, &Ok(Vec::new()), facts, &verdict)
             .map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
         self.last_record = position;
         self.last_time_ns = facts.log_ns;
         self.uncommitted += 1;
         self.touch(SYSTEM_PATH, position);
         self.set_turn(SYSTEM_PATH, turn);
-        self.commit().map(|_| ())
+        Ok(())
     }
 }
 

@@ -11,7 +11,7 @@ use twintalk_store::{KeyRange, Position, Store, StoreError, Table};
 use twintalk_vm::turn::{Effects, Outcome, RELEASE, TurnEnd, TurnInput, TwinChange};
 use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Limits, Vm, World};
 
-use crate::message::{DROP, PROGRAM, QUARANTINE, SYSTEM_PATH, action, decode_answer};
+use crate::message::{DROP, PROGRAM, QUARANTINE, SYSTEM_PATH, WAITS, action, decode_answer};
 use crate::near::another_kind;
 use crate::partition::Core;
 use crate::recall::Recalled;
@@ -186,8 +186,11 @@ impl Verifier<'_> {
                 return Err(format!("{} is in its life {life}, not {}", twin.path, twin.life));
             }
         }
-        if record.input.selector == PROGRAM && composite == SYSTEM_PATH {
-            return Ok(());
+        if composite == SYSTEM_PATH {
+            return match record.input.selector {
+                PROGRAM | WAITS => Ok(()),
+                other => Err(format!("the runtime has no record `{other}`")),
+            };
         }
         if matches!(record.input.selector, QUARANTINE | RELEASE | DROP) {
             return Self::note(record);

@@ -132,6 +132,25 @@ impl Disk {
         self.state().lose_power()
     }
 
+    /// All rows are gone, and nothing else.
+    pub fn lose_tables(&self) {
+        let mut state = self.state();
+        let (mut file, mut at, mut read, mut written) = (Vec::new(), 0, 0, 0);
+        while let Some((next, payload)) = frame(&state.file[at..], read) {
+            let blocks = blocks_of(payload);
+            // A frame of nothing but rows is one of nothing now.
+            if blocks.len() > NO_BLOCKS_BYTES {
+                file.extend_from_slice(&framed(blocks, written));
+                written += 1;
+            }
+            at += next;
+            read += 1;
+        }
+        state.cached.clear();
+        state.durable.clone_from(&file);
+        state.file = file;
+    }
+
     /// Reads what is there into a store, for a new process.
     pub fn open(self: &Arc<Disk>) -> SimulatedStore {
         let mut state = self.state();
@@ -383,6 +402,21 @@ fn payload(blocks: &Blocks, rows: &Rows) -> Vec<u8> {
         }
     }
     out
+}
+
+/// How many bytes of a payload say that there are no blocks.
+const NO_BLOCKS_BYTES: usize = 6;
+
+/// The front of a payload, which has its blocks.
+fn blocks_of(payload: &[u8]) -> &[u8] {
+    let count = payload.get(2..NO_BLOCKS_BYTES).and_then(|count| count.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let mut rest = &payload[NO_BLOCKS_BYTES.min(payload.len())..];
+    for _ in 0..count {
+        if take(&mut rest).is_none() {
+            break;
+        }
+    }
+    &payload[..payload.len() - rest.len()]
 }
 
 /// Does to `memory` what [`payload`] wrote; `None` if that cannot be.

@@ -258,6 +258,8 @@ pub enum Step {
     Leave,
     /// The machine loses its power.
     Blackout,
+    /// All tables are lost; the logs are not.
+    LoseTables,
     /// Time passes, and timers come due.
     Pass {
         ns: i64,
@@ -398,6 +400,7 @@ fn steps(dice: &mut Dice, plan: &Plan) -> Vec<Step> {
                 steps.push(Step::Upgrade { version });
             }
             12 if dice.one_in(4) => steps.push(Step::Verify),
+            18 if trouble > 0 && dice.one_in(4) => steps.push(Step::LoseTables),
             17 if dice.one_in(3) => steps.push(Step::Release),
             13 if trouble > 0 && dice.one_in(2) => {
                 steps.push(if dice.one_in(2) { Step::Leave } else { Step::Blackout });

@@ -400,6 +400,11 @@ impl<'p> World<'p> {
                 self.blackout();
                 self.open()
             }
+            Step::LoseTables => {
+                self.system = None;
+                self.disk.lose_tables();
+                self.open()
+            }
             Step::Pass { ns } => self.pass(*ns),
             Step::SetClock { ns } => {
                 self.latest_ns = self.latest_ns.max(self.wall_ns.load(Ordering::Relaxed));

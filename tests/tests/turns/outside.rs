@@ -3,7 +3,7 @@
 use twintalk_runtime::{Datum, FeedMessage, SendError, System};
 use twintalk_store::record::Sender;
 
-use crate::log::{Shown, assert_sound, each_record, open};
+use crate::log::{Shown, assert_sound, each_record, open, open_with, options};
 
 const TANK: &str =
     "twin Tank = ( | log <- List new. | add: x = ( log add: x. x \\\\ 5 = 0 ifTrue: [ self error: 'every fifth' ] ) )
@@ -65,4 +65,36 @@ fn a_message_is_taken_once_by_sender_and_number_and_failures_count() {
         | Sender::System => {}
     });
     assert_eq!(numbers, [vec![1, 2, 3, 5, 6], vec![2, 3, 4, 5]]);
+}
+
+// delivery: D7.11
+#[test]
+fn what_waits_for_a_twin_in_quarantine_is_there_though_all_tables_are_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "twin Tank = ( | log <- List new. | supervise quarantine.
+        add: x = ( x = 1 ifTrue: [ self error: 'bang' ]. log add: x ) )
+        Tank ensure: 't'.";
+    let mut shown = Shown::default();
+    let mut system = open(folder.path(), text);
+    system.run_program(Vec::new(), None, &mut shown).expect("runs");
+    for number in 1..=3 {
+        feed(&mut system, "one", number, &mut shown).expect("taken");
+    }
+    system.commit(&mut shown).expect("durable");
+    drop(system);
+    System::rebuild_tables(folder.path()).expect("the log has everything");
+    let mut system = open_with(options(folder.path()));
+    assert_eq!(system.taken("one").expect("readable"), 3);
+    assert_eq!(system.quarantined("")[0].waiting, 2);
+    assert!(log(&mut system).contains(&list(&[])), "{}", log(&mut system));
+    system.release("t", &mut shown).expect("released");
+    system.settle(&mut shown).expect("settled");
+    assert!(log(&mut system).contains(&list(&[2, 3])), "{}", log(&mut system));
+    assert_sound(&mut system);
+    system.close(&mut shown).expect("closed");
+    // They have their turns now, and wait no longer.
+    System::rebuild_tables(folder.path()).expect("the log has everything");
+    let mut system = open_with(options(folder.path()));
+    system.settle(&mut shown).expect("settled");
+    assert!(log(&mut system).contains(&list(&[2, 3])), "{}", log(&mut system));
 }
