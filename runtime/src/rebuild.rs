@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 
-use twintalk_store::record::{Cause, Flags, Origin, Outcome, ProgramHash, Record, Sender, TwinChange};
+use twintalk_store::record::{Cause, Flags, Origin, Outcome, ProgramHash, Record, Sender, TwinChange, TwinEffect};
 use twintalk_store::rocks::RocksStore;
 use twintalk_store::{
     BlockIter, Corruption, Key, KeyRange, Partition, Place, Position, Rows, Store, StoreError, Table,
@@ -26,7 +26,9 @@ use twintalk_vm::Vm;
 use twintalk_vm::codec::read_timer_arguments;
 use twintalk_vm::turn::RELEASE;
 
-use crate::message::{self, DROP, FAILED, From, Message, PROGRAM, QUARANTINE, SYSTEM_PATH, WAITS, message_from_row};
+use crate::message::{
+    self, DROP, FAILED, From, Message, PROGRAM, QUARANTINE, REARM, SYSTEM_PATH, WAITS, message_from_row,
+};
 use crate::partition::Core;
 use crate::program;
 use crate::replay::{Applied, damaged, each_record, fault_of, recover_outbox, sent_by};
@@ -164,6 +166,8 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
         } else {
             supervise(core, vm, record, position, &mut waiting)?;
         }
+        let is_other = |twin: &&TwinEffect<'_>| matches!(twin.kind, TwinChange::Created | TwinChange::Removed);
+        record.twins.iter().filter(is_other).for_each(|twin| waiting.forget_twin(twin.path));
         if let Cause { sender: Sender::Outside(name), number: number @ 1.., .. } = record.cause {
             take(name, number);
         }
@@ -214,6 +218,11 @@ impl Waiting {
     /// The same message as `message`, which waits no longer.
     fn take(&mut self, message: &Message) -> Option<(Position, Message)> {
         self.0.get_mut(&Self::identity(message))?.pop_front()
+    }
+
+    /// The twin at `path` is gone, or another: its timers are not set again.
+    fn forget_twin(&mut self, path: &str) {
+        self.0.retain(|(receiver, selector, ..), _| receiver != path || selector != REARM);
     }
 
     /// What still waits, in the order in which it came to.

@@ -20,7 +20,7 @@ use twintalk_vm::turn::{RELEASE, first_segment};
 use twintalk_vm::{Fault, Vm};
 
 use crate::message::{
-    DROP, FAILED, From, Message, QUARANTINE, REPLY, TIMER, is_own, message_to_row, report, take_message, text,
+    DROP, FAILED, From, Message, QUARANTINE, REARM, REPLY, TIMER, is_own, message_to_row, report, take_message, text,
 };
 use crate::partition::{Core, Reply};
 use crate::recall::told_arguments;
@@ -88,7 +88,14 @@ impl Verdict {
     /// it is not.
     pub fn break_off(&mut self, message: &Message, broken: String) {
         self.dead |= self.again_ns.take().is_some() && !is_awaited(message);
+        // What sets a timer again waits for the next release.
+        self.dead &= message.selector != REARM || broken != message.path;
         self.broken = Some(broken);
+    }
+
+    /// Whether the twin at `path` cannot be carried over to its definition.
+    pub fn breaks(&self, path: &str) -> bool {
+        self.broken.as_deref() == Some(path)
     }
 
     /// Whether this is not the end of it.
@@ -189,18 +196,24 @@ impl Core {
             }
             return Ok(None);
         }
-        let waits =
-            self.supervisor.is_quarantined(&message.path) && is_for_twin(&message.selector) && !is_awaited(&message);
+        let is_for_twin = is_for_twin(&message.selector) || message.selector == REARM;
+        let waits = self.supervisor.is_quarantined(&message.path) && is_for_twin && !is_awaited(&message);
         if !waits {
             return Ok(Some(message));
         }
         self.unblock(&message);
+        self.wait_for_release(message)?;
+        Ok(None)
+    }
+
+    /// Keeps a message for a twin in quarantine until that is released.
+    pub(crate) fn wait_for_release(&mut self, message: Message) -> Result<(), StoreError> {
         // Its row says so from now on: after a restart it may be released before it is met again.
         let message = self.let_in(Message { due_ns: None, passed: true, ..message })?;
         if let Some(quarantine) = self.supervisor.quarantined.get_mut(&message.path) {
             quarantine.waiting.push_back(message);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// A message that was tried again is done with: what waits behind it is next.
@@ -355,6 +368,13 @@ impl Core {
 
     /// The twin at `path` is gone: what waits for it is refused, and its timers and replies are tried no more.
     pub(crate) fn forget_twin(&mut self, path: &str) {
+        if let Some(quarantine) = self.supervisor.quarantined.get_mut(path) {
+            let waiting = std::mem::take(&mut quarantine.waiting);
+            let (ended, waiting) = waiting.into_iter().partition(|message| message.selector == REARM);
+            quarantine.waiting = waiting;
+            let ended: VecDeque<Message> = ended;
+            ended.iter().for_each(|message| self.take_from_source(message));
+        }
         self.lift(path);
         let mut gone = Vec::new();
         self.supervisor.retries.retain(|_, message| {

@@ -304,7 +304,7 @@ impl Core {
                 let reply = Message::reply(path, &message.path, *number, reply, origin, leaves, facts.log_ns);
                 self.dispatch(reply);
             }
-            From::Timer { name, .. } if result.is_err() && !verdict.tries_again() => {
+            From::Timer { name, .. } if result.is_err() && !verdict.tries_again() && !verdict.breaks(&message.path) => {
                 self.rearm(vm, &message.path, name)?
             }
             From::Program
@@ -336,7 +336,21 @@ impl Core {
         {
             self.replies.insert(ticket, result.clone());
         }
-        self.carry_out(vm, message, result, verdict, position)
+        let breaks = verdict.breaks(&message.path);
+        self.carry_out(vm, message, result, verdict, position)?;
+        match &message.from {
+            From::Timer { name, .. } if breaks => self.rearm_when_released(vm, &message.path, name),
+            From::System if breaks && message.selector == REARM => {
+                self.wait_for_release(Message { waiting: None, ..message.clone() })
+            }
+            From::Program
+            | From::Outside { .. }
+            | From::Twin { .. }
+            | From::Reply { .. }
+            | From::Timer { .. }
+            | From::Supervisor { .. }
+            | From::System => Ok(()),
+        }
     }
 
     /// Sends what leaves a record on its way: to the own queue, or to another partition once the record is durable.
@@ -352,11 +366,22 @@ impl Core {
 
     /// A timer that repeats is set again although its turn failed, in a turn of its own that directly follows.
     fn rearm(&mut self, vm: &mut Vm, path: &str, name: &str) -> Result<(), StoreError> {
-        let repeats = self.residents.get(path).is_some_and(|view| view.exists && vm.timer_repeats(view.image, name));
-        if !repeats {
-            return Ok(());
+        match self.timer_repeats(vm, path, name) {
+            true => self.run(vm, Message::new(path, REARM, symbol_argument(name), From::System)),
+            false => Ok(()),
         }
-        self.run(vm, Message::new(path, REARM, symbol_argument(name), From::System))
+    }
+
+    /// The same for a twin that could not be carried over to its definition: it has that turn when it can.
+    fn rearm_when_released(&mut self, vm: &Vm, path: &str, name: &str) -> Result<(), StoreError> {
+        match self.timer_repeats(vm, path, name) {
+            true => self.wait_for_release(Message::new(path, REARM, symbol_argument(name), From::System)),
+            false => Ok(()),
+        }
+    }
+
+    fn timer_repeats(&self, vm: &Vm, path: &str, name: &str) -> bool {
+        self.residents.get(path).is_some_and(|view| view.exists && vm.timer_repeats(view.image, name))
     }
 
     /// Takes what became of a twin, recorded at `position`, into memory.

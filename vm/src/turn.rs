@@ -731,6 +731,10 @@ impl Vm {
             }
             Action::Rearm { name } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                if !self.class_repeats(self.class_of(self.run.turn.twins[nth].value), name) {
+                    // The definition was another when this was sent.
+                    return End::Done(Value::NIL);
+                }
                 let name = Value::symbol(self.symbols.intern(name).0);
                 self.deliver(world, nth, self.selectors.rearm_timer, &[name], Sender::SYSTEM)
             }
@@ -955,7 +959,11 @@ impl Vm {
 
     /// Whether the twin at rest has a timer of this name that repeats.
     pub fn timer_repeats(&self, image: &[u8], name: &str) -> bool {
-        let Some(class) = self.class_at_rest(image) else { return false };
+        self.class_at_rest(image).is_some_and(|class| self.class_repeats(class, name))
+    }
+
+    /// Whether twins of the class have a timer of this name that fires again and again.
+    fn class_repeats(&self, class: ClassId, name: &str) -> bool {
         let timers = &self.class(class).timers;
         timers.iter().any(|timer| timer.repeats && self.symbols.name(self.linked(timer.method).selector) == name)
     }
