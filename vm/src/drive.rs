@@ -254,6 +254,7 @@ impl Vm {
     pub(crate) fn go_on(&mut self, world: &mut Asked<'_>, mut flow: Flow) -> End {
         loop {
             let exit = match flow {
+                Flow::Go if self.profile.is_some() => self.interpret_profiled(),
                 Flow::Go => self.interpret(),
                 Flow::Exit(exit) => exit,
             };

@@ -166,6 +166,8 @@ pub struct Heap {
     stress: bool,
     /// How often it collected.
     pub(crate) collections: u64,
+    /// How many bytes that gave back.
+    released_bytes: u64,
 }
 
 /// The region is full: collect, then ask again.
@@ -181,6 +183,7 @@ impl Heap {
             slot_counts: Vec::new(),
             stress: false,
             collections: 0,
+            released_bytes: 0,
         }
     }
 
@@ -227,6 +230,27 @@ impl Heap {
             self.slot_counts.resize(index + 1, 0);
         }
         self.slot_counts[index] = slots;
+    }
+
+    // ---- for a profile ----
+
+    /// How many bytes were ever allocated: good to compare as long as the region is the same and not cleared.
+    pub(crate) fn allocated_bytes(&self) -> u64 {
+        self.released_bytes + self.region.used_bytes() as u64
+    }
+
+    /// How many objects of the region lie behind its first `used_bytes`, and the class of the first of them. Those are
+    /// what it held at some moment since the last collection.
+    pub(crate) fn objects_from(&self, used_bytes: usize) -> (u64, Option<ClassId>) {
+        let (mut objects, mut first, mut at) = (0, None, used_bytes / 8);
+        while at < self.region.used_bytes() / 8 {
+            // SAFETY: below the cursor objects lie side by side, and by contract one starts here.
+            let object = Value::pointer(unsafe { self.region.space.start.as_ptr().add(at) });
+            first = first.or(Some(self.class_of_object(object)));
+            at += self.object_words(object);
+            objects += 1;
+        }
+        (objects, first)
     }
 
     // ---- allocation ----
@@ -690,6 +714,7 @@ impl Heap {
         copier.scan(start);
         let live_words = (copier.cursor as usize - start as usize) / 8;
         self.region.cursor = copier.cursor;
+        self.released_bytes += (used_words - live_words) as u64 * 8;
         // Twice what is alive, but not past the cap unless this very allocation needs it.
         let wanted_words = (2 * live_words).min(self.region.cap_words).max(live_words) + words_needed;
         // Under stress there is room for what was asked for, and the next allocation collects again.

@@ -120,7 +120,7 @@ macro_rules! next {
         let pc = $pc;
         if THREADED {
             let insn = *pc;
-            return HANDLERS.0[(insn & 0xff) as usize](pc.add(1), $base, $vm, insn, $fp, $caches);
+            return (*$vm).dispatch.handler(insn)(pc.add(1), $base, $vm, insn, $fp, $caches);
         }
         (*$vm).run.pc = pc;
         (*$vm).run.base = $base;
@@ -160,14 +160,13 @@ pub(crate) enum Flow {
     Exit(Exit),
 }
 
-struct Handlers([Handler; 256]);
-
 macro_rules! table {
     ($($(#[$doc:meta])* $name:ident = $variant:ident { $($field:ident: $type:ident),* };)*) => {
-        static HANDLERS: Handlers = {
+        /// The handler of each instruction.
+        static HANDLERS: [Handler; 256] = {
             let mut table = [unknown as Handler; 256];
             $(table[Opcode::$variant as usize] = $name as Handler;)*
-            Handlers(table)
+            table
         };
     };
 }
@@ -214,6 +213,7 @@ macro_rules! keep_branch {
 }
 
 mod arithmetic;
+pub(crate) mod observe;
 
 use arithmetic::*;
 
@@ -901,7 +901,7 @@ impl Vm {
                 let (pc, base, fp) = (run.pc, run.base, run.frame);
                 let caches = (*(*fp).code).caches.as_ptr();
                 let insn = *pc;
-                HANDLERS.0[(insn & 0xff) as usize](pc.add(1), base, vm, insn, fp, caches)
+                (*vm).dispatch.handler(insn)(pc.add(1), base, vm, insn, fp, caches)
             };
             if exit != Exit::Next {
                 return exit;

@@ -1,58 +1,106 @@
-//! What a run has learned, read from the caches of its send sites.
+//! How a run spends its time, fuel and memory.
 //!
-//! Nothing is counted while code runs, so reading this costs a run nothing: a site's cache already
-//! says what it saw last and how often it had to learn.
+//! [`Vm::start_profile`] puts a recorder beside the run; from then on `interpret::observe` tells it about instructions,
+//! at the [`Pace`] asked for, and [`Vm::take_profile`] answers what it noted, with names in the place of addresses. A VM
+//! that is not profiled pays nothing.
+//!
+//! **By request** ([`request`]) is for real time: whoever has a clock asks as often as it likes, and what passes between
+//! two samples of a VM is the weight of the second. What passes outside the interpreter, in the store or in waiting, is
+//! a root of its own. **By fuel** is for tests and exact counts: it depends on nothing but the program.
 
-use crate::class::{ClassKind, Hit, Mark, NO_CLASS};
+use std::num::NonZeroU64;
+
+use crate::interpret::observe;
+use crate::symbol::Symbol;
+use crate::turn::{Action, Outcome, TurnInput};
+use crate::value::{Kind, Value};
 use crate::vm::Vm;
 
-/// A send site and its cache.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SiteProfile {
-    /// The method it stands in, as `Prototype>>selector`.
-    pub method: String,
-    /// The number of the code in the method: 0 for the body, others for blocks.
-    pub code: u32,
-    /// The number of the site in the code.
-    pub site: usize,
-    /// What is sent.
-    pub selector: String,
-    /// `empty`, `monomorphic`, `polymorphic` or `megamorphic`.
-    pub state: &'static str,
-    /// How often it learned where to go.
-    pub misses: u32,
-    /// The prototype of the receiver seen last.
-    pub receiver: Option<String>,
-    /// What the last send led to.
-    pub hit: Hit,
+mod data;
+pub(crate) mod recorder;
+pub(crate) mod resolve;
+
+pub use crate::interpret::observe::request;
+pub use data::*;
+use recorder::{Recorder, RootKey};
+
+/// When samples are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// When somebody calls [`request`]; counts are estimated.
+    Requests,
+    /// Whenever so much fuel was spent; counts are exact.
+    Fuel(NonZeroU64),
 }
 
 impl Vm {
-    /// Every send site of the program with what its cache says, method by method.
-    pub fn sites(&self) -> Vec<SiteProfile> {
-        let mut sites = Vec::new();
-        for method in self.methods.iter().filter(|method| method.mark == Mark::None) {
-            let class = self.class(method.class);
-            let side = if class.kind == ClassKind::Prototype { " class" } else { "" };
-            let name = format!("{}{side}>>{}", self.symbols.name(class.name), self.symbols.name(method.selector));
-            for code in &method.codes {
-                for (number, (site, cache)) in code.sites.iter().zip(&code.caches).enumerate() {
-                    let cache = cache.get();
-                    let receiver = (cache.class != NO_CLASS)
-                        .then(|| self.symbols.name(self.classes[cache.class as usize].name).to_owned());
-                    sites.push(SiteProfile {
-                        method: name.clone(),
-                        code: code.index,
-                        site: number,
-                        selector: self.symbols.name(site.selector).to_owned(),
-                        state: cache.state(),
-                        misses: cache.misses,
-                        receiver,
-                        hit: cache.hit,
-                    });
-                }
-            }
+    /// Starts a profile; one that goes on is dropped. The caches of send sites keep what they have learned.
+    pub fn start_profile(&mut self, pace: Pace) {
+        match pace {
+            Pace::Requests => self.dispatch.open(),
+            Pace::Fuel(_) => self.dispatch.close(),
         }
-        sites
+        self.profile = Some(Box::new(Recorder::new(pace, observe::clock(), resolve::misses(self))));
+    }
+
+    /// Ends the profile; `None` if there is none. Cost: linear in what is linked and what was noted.
+    pub fn take_profile(&mut self) -> Option<Profile> {
+        let mut recorder = self.profile.take()?;
+        self.dispatch.open();
+        recorder.finish();
+        let span = match recorder.pace {
+            Pace::Requests => observe::clock() - recorder.time_begun,
+            Pace::Fuel(_) => recorder.fuel_spent,
+        };
+        Some(resolve::resolve(self, &recorder, span))
+    }
+
+    /// A turn begins.
+    pub(crate) fn profile_turn(&mut self, input: &TurnInput<'_>) {
+        if let Some(recorder) = self.profile.as_deref_mut() {
+            recorder.begin_turn(match input.action {
+                Action::Message { .. } => "message",
+                Action::Make { .. } => "making",
+                Action::Clone { .. } => "cloning",
+                Action::Check => "check",
+                Action::Rearm { .. } => "timer",
+                Action::Failed { .. } => "failure of a part",
+                Action::Reply { .. } => "reply",
+                Action::Then { .. } => "reply",
+                Action::Timer { .. } => "timer",
+            });
+        }
+    }
+
+    /// The turn sends this to the `nth` of its twins.
+    pub(crate) fn profile_delivery(&mut self, nth: usize, selector: Symbol, arguments: &[Value], query: bool) {
+        if self.profile.is_none() {
+            return;
+        }
+        let class = self.class_of(self.run.turn.twins[nth].value);
+        let name = arguments.first().filter(|_| selector == self.selectors.fire_timer);
+        let key = match name.map(|name| name.kind()) {
+            Some(Kind::Symbol(name)) => RootKey::Timer { class, name: Symbol(name) },
+            Some(_) | None => RootKey::Message { class, selector, query },
+        };
+        if let Some(recorder) = self.profile.as_deref_mut() {
+            recorder.turn_is(key);
+        }
+    }
+
+    /// The turn is over.
+    pub(crate) fn profile_turn_end(&mut self, input: &TurnInput<'_>, fuel: i64, outcome: &Outcome) {
+        if let Some(recorder) = self.profile.as_deref_mut() {
+            recorder.end_turn(
+                input.path,
+                fuel,
+                match outcome {
+                    Outcome::Done { .. } => (1, 0),
+                    Outcome::Failed(_) => (1, 1),
+                    // It comes again.
+                    Outcome::Needs => (0, 0),
+                },
+            );
+        }
     }
 }

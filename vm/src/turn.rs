@@ -597,6 +597,7 @@ impl Vm {
         let run = self.spare_runs.pop().unwrap_or_else(|| Vm::new_run(input.limits.memory_bytes));
         let resting = self.swap_run(run);
         self.clear_run(input.limits);
+        self.profile_turn(input);
         let outcome = self.with_world(world, |vm, world| vm.turn(world, input));
         let outcome = if self.run.turn.not_yet { Outcome::Needs } else { outcome };
         let mut answers = std::mem::take(&mut self.run.turn.answers);
@@ -604,6 +605,7 @@ impl Vm {
         let used_random = self.run.turn.random_used;
         let fuel_used = input.limits.fuel.saturating_sub(self.run.fuel.max(0));
         let broken = self.run.turn.broken.take();
+        self.profile_turn_end(input, fuel_used, &outcome);
         self.heap.clear_region();
         self.run.turn.reset(Mode::Turn);
         let run = self.swap_run(resting);
@@ -813,6 +815,7 @@ impl Vm {
             }
         }
         self.run.turn.current = twin;
+        self.profile_delivery(nth, selector, arguments, sender.query);
         let mut values = vec![twin];
         values.extend_from_slice(arguments);
         let base = self.begin(&values);

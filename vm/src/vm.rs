@@ -18,8 +18,10 @@ use crate::drive::Question;
 use crate::fault::{ExceptionKind, Fault, TraceLine};
 use crate::frame::{Frame, Stack};
 use crate::heap::{self, Heap, Region};
+use crate::interpret::observe::Dispatch;
 use crate::link::earlier::Earlier;
 use crate::primitive::{Stop, Window};
+use crate::profile::recorder::Recorder;
 use crate::send::{Methods, Resend};
 use crate::shape::Shapes;
 use crate::symbol::{Symbol, Symbols};
@@ -255,6 +257,10 @@ pub struct Vm {
     pub(crate) nested: u32,
     /// What all linked codes take together, in words.
     pub(crate) linked_words: usize,
+    /// What notes how code runs, if anything does.
+    pub(crate) profile: Option<Box<Recorder>>,
+    /// Where instructions are dispatched through.
+    pub(crate) dispatch: Dispatch,
 }
 
 /// What is kept of an image after linking.
@@ -404,6 +410,8 @@ impl Vm {
             spare_runs: Vec::new(),
             nested: 0,
             linked_words: 0,
+            profile: None,
+            dispatch: Dispatch::new(),
         }
     }
 
@@ -822,30 +830,47 @@ impl Vm {
         if method.mark != Mark::None {
             return None;
         }
-        let class = self.class(method.class);
-        let side = if class.kind == ClassKind::Prototype { " class" } else { "" };
+        let place =
+            self.place(code, word.saturating_sub(1)).map(|(file, line, column)| format!("{file}:{line}:{column}"));
+        let twin = self.path_of(receiver).map(str::to_owned);
+        let method = self.name_of(code);
+        Some(TraceLine { method, twin, place })
+    }
+
+    /// File, line and column of the instruction at `word`, counted from 1; `None` where the image does not say.
+    pub(crate) fn place(&self, code: &LinkedCode, word: usize) -> Option<(&str, u32, u32)> {
+        let origin = self.method_of(code).origin;
+        let number = origin.method as usize;
+        let offset = code.source_offset(word)?;
+        let (files, file) = match self.images.get(usize::from(origin.image)) {
+            Some(image) => (&image.files, *image.method_files.get(number)?),
+            None => {
+                let (_, _, image) = self.earlier.of(origin)?;
+                (&image.files, image.methods.get(number)?.position.file)
+            }
+        };
+        let file = files.get(usize::from(file))?;
+        let line = file.line_starts.partition_point(|&start| start <= offset);
+        let column = offset - file.line_starts.get(line.checked_sub(1)?)? + 1;
+        Some((&file.name, line as u32, column))
+    }
+
+    /// What a trace calls the code: `Tank>>fill:`, `Tank>>fill: block`, `main`.
+    pub(crate) fn name_of(&self, code: &LinkedCode) -> String {
+        let method = self.method_of(code);
         let block = if code.index == 0 { "" } else { " block" };
         let image = self.images.get(usize::from(method.origin.image));
-        let place = code.source_offset(word.saturating_sub(1)).and_then(|offset| {
-            let number = method.origin.method as usize;
-            let (files, file) = match image {
-                Some(image) => (&image.files, *image.method_files.get(number)?),
-                None => {
-                    let (_, _, image) = self.earlier.of(method.origin)?;
-                    (&image.files, image.methods.get(number)?.position.file)
-                }
-            };
-            let file = files.get(usize::from(file))?;
-            let line = file.line_starts.partition_point(|&start| start <= offset);
-            let column = offset - file.line_starts.get(line.checked_sub(1)?)? + 1;
-            Some(format!("{}:{line}:{column}", file.name))
-        });
-        let twin = self.path_of(receiver).map(str::to_owned);
-        let is_main = image.is_some_and(|image| image.main == Some(code.method));
-        let name = self.symbols.name(class.name);
-        let selector = self.symbols.name(method.selector);
-        let method = if is_main { format!("main{block}") } else { format!("{name}{side}>>{selector}{block}") };
-        Some(TraceLine { method, twin, place })
+        if image.is_some_and(|image| image.main == Some(code.method)) {
+            return format!("main{block}");
+        }
+        format!("{}{block}", self.name_of_method(method))
+    }
+
+    /// `Tank>>fill:`, or `Tank class>>fill:` for what stands behind the dashes.
+    pub(crate) fn name_of_method(&self, method: &LinkedMethod) -> String {
+        let class = self.class(method.class);
+        let side = if class.kind == ClassKind::Prototype { " class" } else { "" };
+        format!("{}{side}>>{}", self.symbols.name(class.name), self.symbols.name(method.selector))
     }
 }
 

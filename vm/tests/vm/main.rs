@@ -7,6 +7,7 @@ mod exception;
 mod hostile;
 mod object;
 mod primitive;
+mod profile;
 mod program;
 mod send;
 mod stack;

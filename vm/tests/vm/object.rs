@@ -186,24 +186,6 @@ fn later_images_see_the_variables_and_definitions_of_earlier_ones() {
 }
 
 #[test]
-fn send_sites_widen_as_they_see_more() {
-    let text = "
-        A = ( it = ( ^1 ) )  B = ( it = ( ^2 ) )
-        Asker = ( one = ( ^A new it ) ask: x = ( ^x it ) none = ( ^A new it ) )
-        | asker | asker := Asker new. asker one. asker ask: A new. asker ask: B new";
-    let mut vm = link(text);
-    vm.run_main(&mut String::new()).expect("runs");
-    let state = |method: &str| {
-        let sites = vm.sites();
-        sites.iter().find(|site| site.method == method && site.selector == "it").map(|site| site.state).expect("a site")
-    };
-    assert_eq!(
-        (state("Asker>>one"), state("Asker>>ask:"), state("Asker>>none")),
-        ("monomorphic", "polymorphic", "empty")
-    );
-}
-
-#[test]
 fn the_whole_kernel_stands_a_collection_at_every_allocation() {
     let text = "
         | list names text set |
