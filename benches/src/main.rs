@@ -13,6 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::measure::{Figure, Scale, table};
 
 mod beside;
+mod heap;
 mod lists;
 mod measure;
 mod stores;
@@ -28,6 +29,7 @@ type Group = (&'static str, fn(Scale) -> Vec<Figure>);
 const GROUPS: &[Group] = &[
     ("sends", turns::sends),
     ("far sends", turns::far_sends),
+    ("heap", heap::heap),
     ("updates", stores::updates),
     ("lists", lists::lists),
     ("lazy load", stores::lazy_load),

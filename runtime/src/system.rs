@@ -599,8 +599,12 @@ impl System {
         self.partitions.store.settle()
     }
 
-    /// Makes the next opening quick; what is not committed is left alone.
-    pub(crate) fn settle_store(&self) -> Result<(), StoreError> {
+    /// Has the store write what it holds in memory to its files, so that the next opening is quick; what is not committed is
+    /// left alone.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn settle_store(&self) -> Result<(), StoreError> {
         self.partitions.store.settle()
     }
 

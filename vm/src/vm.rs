@@ -443,6 +443,11 @@ impl Vm {
         run
     }
 
+    /// How often the memory of a turn was collected, in all turns so far.
+    pub fn collections(&self) -> u64 {
+        self.heap.collections
+    }
+
     // ---- classes ----
 
     /// The class of a value.
