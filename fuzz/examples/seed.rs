@@ -1,5 +1,5 @@
 //! Writes inputs to start from into `fuzz/corpus`: the programs of `spec/cases`, their images, what their like
-//! leaves at rest, and the log fixtures. `fuzz/seed.sh` runs it.
+//! leaves at rest, choices of programs, and the log fixtures. `fuzz/seed.sh` runs it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use twintalk_bytecode::file::{encode, strip};
 use twintalk_fuzz::{KERNEL, PROGRAM, Parts, compiled, of_repository};
+use twintalk_tests::programs::{Choices, Seeded};
 use twintalk_vm::codec::read_symbol_argument;
 use twintalk_vm::turn::{Action, ENSURE, MAKE, Outcome, TurnInput, TwinChange};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, ProgramWorld, Shapes, Vm, World};
@@ -40,6 +41,11 @@ fn main() {
             put("log_reader", &format!("{}.{number}", name(&fixture)), block);
             (number, rest) = (number + 1, after);
         }
+    }
+    let mut dice = Seeded::new(1);
+    for nth in 0..64 {
+        let choices: Vec<u8> = (0..600).map(|_| dice.below(256) as u8).collect();
+        put("program", &nth.to_string(), &choices);
     }
     let program = compiled(&format!("{PROGRAM} {STATEMENTS}")).expect("the program has no errors");
     let mut vm = Vm::link(&[&KERNEL, &program]).unwrap_or_else(|error| panic!("{error}"));

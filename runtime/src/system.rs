@@ -622,6 +622,12 @@ impl System {
         self.vm.set_stress(on);
     }
 
+    /// Gives the program a limit of fuel from now on. For tests, whose programs may have no end.
+    #[doc(hidden)]
+    pub fn limit_program(&mut self, limits: Limits) {
+        self.vm.set_limits(limits);
+    }
+
     /// The VM, to show values with.
     pub fn vm(&self) -> &Vm {
         &self.vm

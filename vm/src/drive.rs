@@ -106,6 +106,11 @@ impl Vm {
         self.heap.region_mut().set_cap_bytes(limits.memory_bytes);
     }
 
+    /// What the last run left of its fuel: -1 if a primitive took more than there was, and no send came after it.
+    pub fn fuel_left(&self) -> i64 {
+        self.run.fuel
+    }
+
     /// Runs the statements of the image linked last; nil where it has none.
     ///
     /// The answer is good until the next run on this VM.
