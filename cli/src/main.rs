@@ -16,6 +16,7 @@ mod feed;
 mod fmt;
 mod history;
 mod load;
+mod profile;
 mod progress;
 mod render;
 mod repl;

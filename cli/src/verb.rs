@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use crate::exit::Outcome;
 use crate::{
-    check, compile, completions, deadletters, disasm, feed, fmt, history, repl, run, send, state, twins, verify,
-    version,
+    check, compile, completions, deadletters, disasm, feed, fmt, history, profile, repl, run, send, state, twins,
+    verify, version,
 };
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
@@ -14,6 +14,7 @@ pub enum Verb {
     Check(check::Check),
     Compile(compile::Compile),
     Run(run::Run),
+    Profile(profile::ProfileVerb),
     Repl(repl::Repl),
     Feed(feed::Feed),
     Send(send::Send),
@@ -35,6 +36,7 @@ impl Verb {
             Verb::Check(verb) => verb.run(),
             Verb::Compile(verb) => verb.run(),
             Verb::Run(verb) => verb.run(),
+            Verb::Profile(verb) => verb.run(),
             Verb::Repl(verb) => verb.run(),
             Verb::Feed(verb) => verb.run(),
             Verb::Send(verb) => verb.run(),

@@ -51,6 +51,7 @@ pub use system::Simulated;
 pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};
 pub use trial::{Trial, TrialStep, Tried};
 pub use twintalk_store::{Durability, Position, Settings, StoreError};
+pub use twintalk_vm::profile;
 pub use twintalk_vm::{Fault, Limits};
 pub use upgrade::{Lowered, Orphans};
 pub use verify::VerifyReport;

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use twintalk_bytecode::image::Image;
 use twintalk_store::record::ProgramHash;
 use twintalk_store::{Partition, Store, StoreError};
+use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::{Limits, LinkError, Shapes, Vm};
 
 use crate::clock::{self, ClockKind};
@@ -44,10 +45,20 @@ struct Lent {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Job {
-    cores: Vec<Core>,
-    now_ns: i64,
-    until: Option<u64>,
+impl Lent {
+    fn give(&self, job: Job) {
+        let jobs = self.jobs.as_ref().expect("open as long as the store is");
+        assert!(jobs.send(job).is_ok(), "a thread that drives partitions has ended");
+    }
+}
+
+enum Job {
+    /// Drive these, and hand them back.
+    Drive { cores: Vec<Core>, now_ns: i64, until: Option<u64> },
+    /// Note from now on how the VM spends its time.
+    StartProfile(Pace),
+    /// Say what was noted.
+    TakeProfile(Sender<Option<Profile>>),
 }
 
 struct Done {
@@ -89,11 +100,18 @@ impl Partitions {
                 vm.set_limits(Limits { fuel: i64::MAX, ..Limits::default() });
                 vm.adopt_shapes(shapes);
                 vm.set_program(hash);
-                while let Ok(Job { mut cores, now_ns, until }) = todo.recv() {
-                    let mut worker = Worker { thread: number, post: &post, cores: &mut cores, now_ns, until };
-                    let result = worker.run_with_others(&mut vm);
-                    if finished.send(Done { cores, result }).is_err() {
-                        return;
+                while let Ok(job) = todo.recv() {
+                    match job {
+                        Job::Drive { mut cores, now_ns, until } => {
+                            let mut worker = Worker { thread: number, post: &post, cores: &mut cores, now_ns, until };
+                            let result = worker.run_with_others(&mut vm);
+                            if finished.send(Done { cores, result }).is_err() {
+                                return;
+                            }
+                        }
+                        Job::StartProfile(pace) => vm.start_profile(pace),
+                        // Who does not wait for it does not want it.
+                        Job::TakeProfile(answer) => drop(answer.send(vm.take_profile())),
                     }
                 }
             });
@@ -106,6 +124,19 @@ impl Partitions {
     /// How many threads drive partitions.
     pub fn thread_count(&self) -> usize {
         self.threads.len() + 1
+    }
+
+    /// Profiles what the threads beside the one that calls do from now on.
+    pub fn start_profile(&self, pace: Pace) {
+        self.threads.iter().for_each(|lent| lent.give(Job::StartProfile(pace)));
+    }
+
+    /// What they noted.
+    pub fn take_profiles(&self) -> Vec<Profile> {
+        let (answer, answers) = channel();
+        self.threads.iter().for_each(|lent| lent.give(Job::TakeProfile(answer.clone())));
+        drop(answer);
+        answers.iter().flatten().collect()
     }
 
     // ---- looking ----
@@ -269,8 +300,7 @@ impl Partitions {
         let mut shares = shares.into_iter();
         let mut own = shares.next().unwrap_or_default();
         for (lent, cores) in self.threads.iter().zip(shares) {
-            let jobs = lent.jobs.as_ref().expect("open as long as the store is");
-            assert!(jobs.send(Job { cores, now_ns, until }).is_ok(), "a thread that drives partitions has ended");
+            lent.give(Job::Drive { cores, now_ns, until });
         }
         let post = self.post.clone();
         let mut result = Worker { thread: 0, post: &post, cores: &mut own, now_ns, until }.run_with_others(vm);

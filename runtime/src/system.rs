@@ -13,6 +13,7 @@ use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::{self, ProgramHash};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{Durability, Key, Partition, Settings, Store, StoreError, Table};
+use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::reference::NAME_BYTES_MAX;
 use twintalk_vm::{EarlierProgram, Fault, Limits, LinkError, ProgramWorld, Shapes, Vm};
 
@@ -606,6 +607,21 @@ impl System {
     /// The store refuses.
     pub fn settle_store(&self) -> Result<(), StoreError> {
         self.partitions.store.settle()
+    }
+
+    // ---- profiles ----
+
+    /// Notes from now on how programs and turns spend their time; one profile at a time.
+    pub fn start_profile(&mut self, pace: Pace) {
+        self.vm.start_profile(pace);
+        self.partitions.start_profile(pace);
+    }
+
+    /// What was noted, by all threads together; `None` if no profile was started.
+    pub fn take_profile(&mut self) -> Option<Profile> {
+        let mut profile = self.vm.take_profile()?;
+        self.partitions.take_profiles().into_iter().for_each(|other| profile.merge(other));
+        Some(profile)
     }
 
     // ---- looking ----

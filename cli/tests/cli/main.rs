@@ -3,6 +3,7 @@
 mod deadletters;
 mod demo;
 mod folder;
+mod profile;
 mod shown;
 mod source;
 mod twins;

@@ -147,8 +147,7 @@ unsafe fn note(
             0 => NO_CLASS,
             byte => vm.class_of(*base.add((insn >> (8 * byte) & 0xff) as usize)).0,
         };
-        let made = made_since(vm, recorder.seen());
-        recorder.made(made, Seen::of(vm));
+        recorder.made(made_since(vm, recorder), Seen::of(vm));
         if weight > 0 {
             let came_from_before = recorder.came_straight(code as usize, word, fp as usize);
             let primitive = came_from_before.unwrap_or(vm.run.pc == pc.sub(1) && vm.run.frame == fp);
@@ -161,10 +160,11 @@ unsafe fn note(
 }
 
 /// What was allocated since the recorder looked.
-fn made_since(vm: &Vm, seen: Seen) -> Made {
+fn made_since(vm: &Vm, recorder: &Recorder) -> Made {
+    let seen = recorder.seen();
     let bytes = vm.heap.allocated_bytes().wrapping_sub(seen.allocated_bytes);
-    if bytes == 0 {
-        return Made::default();
+    if bytes == 0 || !recorder.wants_objects() {
+        return Made { bytes, ..Made::default() };
     }
     if vm.heap.collections != seen.collections {
         // What was made lies somewhere, or is gone.
@@ -275,7 +275,7 @@ impl Vm {
             end_running(table);
         }
         if let Some(mut recorder) = self.profile.take() {
-            recorder.leave(self.run.fuel, made_since(self, recorder.seen()), Seen::of(self));
+            recorder.leave(self.run.fuel, made_since(self, &recorder), Seen::of(self));
             self.profile = Some(recorder);
         }
         exit

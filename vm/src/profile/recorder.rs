@@ -18,6 +18,7 @@ use crate::class::{ClassId, NO_CLASS};
 use crate::profile::Pace;
 use crate::profile::resolve::Misses;
 use crate::symbol::Symbol;
+use crate::turn::split_mix;
 use crate::vm::Vm;
 
 /// How many frames of a sample are kept at most; of a deeper stack those in the middle are left out.
@@ -30,7 +31,8 @@ const NODES_MAX: usize = 1 << 20;
 const SAMPLES_MAX: usize = 1 << 20;
 /// How many paths of twins are counted for one kind of turn.
 const PATHS_MAX: usize = 256;
-/// How many instructions a burst has at least.
+/// How many instructions a burst has at least; up to as many are let go by before it, and may follow, so that it does
+/// not begin and end at the same places of a loop each time.
 const BURST: usize = 256;
 /// And how much fuel, as the fuel is what it is scaled by.
 const BURST_FUEL: u64 = 32;
@@ -273,9 +275,13 @@ pub(crate) struct Recorder {
     pub fuel_spent: u64,
     /// By fuel: how much is left until the next sample.
     until: u64,
-    /// By request: the fuel spent at the start of the burst that goes on.
+    /// By request: how many instructions go by before the next burst.
+    skip: usize,
+    /// The fuel spent at the start of the burst that goes on.
     burst: Option<u64>,
     burst_steps: usize,
+    burst_length: usize,
+    random: u64,
     /// And at the end of the one before.
     burst_ended: u64,
     /// Fuel spent, and fuel spent in bursts, lately.
@@ -318,8 +324,11 @@ impl Recorder {
                 Pace::Fuel(every) => every.get(),
                 Pace::Requests => 0,
             },
+            skip: 0,
             burst: None,
             burst_steps: 0,
+            burst_length: 0,
+            random: 0,
             burst_ended: 0,
             lately: (0.0, 0.0),
             misses,
@@ -390,15 +399,24 @@ impl Recorder {
                 let weight = clock - self.time;
                 self.time = clock;
                 self.end_burst();
-                self.burst = Some(self.fuel_spent);
-                self.burst_steps = 0;
+                self.skip = 1 + split_mix(&mut self.random) as usize % BURST;
                 Wanted { look: true, weight, done: false }
+            }
+            Pace::Requests if self.skip > 0 => {
+                self.skip -= 1;
+                if self.skip == 0 {
+                    self.spend(fuel);
+                    self.burst = Some(self.fuel_spent);
+                    self.burst_steps = 0;
+                    self.burst_length = BURST + split_mix(&mut self.random) as usize % BURST;
+                }
+                Wanted { look: self.skip == 0, weight: 0, done: false }
             }
             Pace::Requests => {
                 let Some(begun) = self.burst else { return Wanted { look: false, weight: 0, done: true } };
                 self.spend(fuel);
                 self.burst_steps += 1;
-                let enough = self.burst_steps >= BURST && self.fuel_spent - begun >= BURST_FUEL;
+                let enough = self.burst_steps >= self.burst_length && self.fuel_spent - begun >= BURST_FUEL;
                 let done = enough || self.burst_steps >= BURST_MAX;
                 if done {
                     self.end_burst();
@@ -425,20 +443,27 @@ impl Recorder {
         self.allocated_bytes += made.bytes;
         self.collections += seen.collections.saturating_sub(self.seen.collections);
         self.seen = seen;
-        if self.is_looking()
-            && !self.entered
+        if self.wants_objects()
             && let Some(step) = self.steps.last_mut()
         {
             step.made = made;
         }
     }
 
+    /// Whether what was allocated since the last look is the doing of one instruction.
+    pub(crate) fn wants_objects(&self) -> bool {
+        self.is_looking() && !self.entered && !self.steps.is_empty()
+    }
+
     fn is_looking(&self) -> bool {
         self.always() || self.burst.is_some()
     }
 
-    /// Notes an instruction.
+    /// Notes an instruction, unless it only had a sample taken.
     pub(crate) fn step(&mut self, step: Step) {
+        if !self.is_looking() {
+            return;
+        }
         self.steps.push(Step { entered: self.entered, ..step });
         self.entered = false;
     }

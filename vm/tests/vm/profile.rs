@@ -109,3 +109,133 @@ fn a_sample_knows_its_line() {
         profile.loops.iter().map(|head| (profile.spots[head.spot].line.map(|(line, _)| line), head.rounds)).collect();
     assert_eq!(rounds, [(Some(4), 7.0), (Some(3), 5.0)]);
 }
+
+#[test]
+fn a_block_that_is_not_inlined_is_a_function_of_its_own() {
+    let profile =
+        profile_on_kernel(1, "object A = ( run = ( ^#(1 2 3 4) inject: 0 into: [ :a :b | a + b ] ) ) A new run.");
+    assert_eq!(calls(&profile, "A>>run block"), 4.0);
+    assert_eq!(weights(&profile)[1], row("A>>run block", 4, 4));
+}
+
+#[test]
+fn an_exception_leaves_samples_where_they_fell() {
+    let text = "
+        object A = (
+          fail: n = ( 1 to: 20 do: [ :i | i ]. n = 0 ifTrue: [ ^self error: 'here' ]. ^self fail: n - 1 )
+          run = ( ^[ self fail: 3 ] on: Error do: [ :e | 1 to: 50 do: [ :i | i ]. e return: 7 ] )
+          again = ( | n | n := 0.
+            ^[ n := n + 1. n < 3 ifTrue: [ self error: 'more' ]. n ] on: Error do: [ :e | e retry ] )
+          safe = ( ^[ 1 to: 30 do: [ :i | i ] ] ensure: [ 1 to: 40 do: [ :i | i ] ] )
+        )
+        {A new run. A new again. A new safe}.";
+    let profile = profile_on_kernel(1, text);
+    assert_eq!((calls(&profile, "A>>fail:"), calls(&profile, "A>>run"), calls(&profile, "A>>safe")), (4.0, 1.0, 1.0));
+    let rows = weights(&profile);
+    let of = |name: &str| rows.iter().find(|(found, ..)| found == name).map(|(_, own, total)| (*own, *total));
+    // 4 activations with 20 rounds each.
+    assert_eq!(of("A>>fail:").map(|(own, _)| own), Some(84));
+    let rounds: f64 = profile.loops.iter().map(|head| head.rounds).sum();
+    assert_eq!(rounds, 80.0 + 50.0 + 30.0 + 40.0);
+    assert!(of("A>>run").is_some_and(|(_, total)| total >= 84 + 50), "{rows:?}");
+}
+
+#[test]
+fn a_deep_stack_keeps_its_ends() {
+    let text = "object A = ( down: n = ( n = 0 ifFalse: [ self down: n - 1 ] ) ) A new down: 50000.";
+    let profile = profile(1000, text);
+    assert_eq!(calls(&profile, "A>>down:"), 50_001.0);
+    let deepest = profile.samples.iter().map(|sample| profile.stack(sample.node).len()).max();
+    assert!(deepest.is_some_and(|depth| (1000..1100).contains(&depth)), "{deepest:?}");
+    let gap =
+        profile.functions.iter().position(|function| function.kind == FunctionKind::Gap).expect("one is left out");
+    assert!(profile.shares()[gap].total > 40_000);
+    assert_eq!(weights(&profile), [row("A>>down:", 50_000, 50_000), row("main", 0, 50_000)]);
+}
+
+#[test]
+fn a_primitive_has_the_fuel_that_it_takes() {
+    let text = "object A = ( run = ( | a | a := Array new: 50000. ^a copyFrom: 1 to: 40000 ) ) A new run.";
+    let profile = profile_on_kernel(1, text);
+    let shares = profile.shares();
+    let primitive = |(function, _): &(&twintalk_vm::profile::Function, twintalk_vm::profile::Share)| {
+        function.kind == FunctionKind::Primitive
+    };
+    let own: u64 = profile.functions.iter().zip(shares).filter(primitive).map(|(_, share)| share.own).sum();
+    assert!(own * 10 > profile.weight() * 9, "{own} of {}", profile.weight());
+}
+
+#[test]
+fn allocation_is_counted_where_it_happens() {
+    let text = "
+        object P = ( | x y | )
+        object A = (
+          run = (
+            1 to: 100 do: [ :i | P new ].
+            1 to: 10 do: [ :i | Array new: 1000 ].
+          ) )
+        A new run.";
+    let profile = profile_on_kernel(1000, text);
+    let made: Vec<(Option<&str>, Option<u32>, f64, f64)> = profile
+        .allocations
+        .iter()
+        .map(|made| {
+            let line = profile.spots[made.spot].line.map(|(line, _)| line);
+            (made.prototype.as_deref(), line, made.objects, made.bytes)
+        })
+        .collect();
+    assert_eq!(made[0], (Some("Array"), Some(6), 10.0, 80_160.0));
+    assert_eq!(made[1], (Some("P"), Some(5), 100.0, 2_400.0));
+    let all: f64 = profile.allocations.iter().map(|made| made.bytes).sum();
+    assert_eq!(all, profile.allocated_bytes as f64);
+}
+
+#[test]
+fn a_profile_changes_nothing_but_time() {
+    let text = "| list | list := List new. 1 to: 500 do: [ :i | list add: i printString ]. ^list inject: '' into: [ :a :b | a , b ]";
+    let image = compiled("test.twin", text, &[whole_kernel()]);
+    let run = |profiled: bool| {
+        let mut vm = Vm::link(&[whole_kernel(), &image]).expect("links");
+        vm.set_limits(Limits { fuel: 10_000_000, memory_bytes: 16 << 20 });
+        vm.set_stress(true);
+        if profiled {
+            vm.start_profile(Pace::Fuel(NonZeroU64::MIN));
+        }
+        let answer = vm.run_main(&mut String::new()).map(|value| vm.as_text(value).map(str::to_owned));
+        (answer, vm.take_profile().is_some())
+    };
+    assert_eq!(run(true).0, run(false).0);
+    assert_eq!(profile_on_kernel(7, text), profile_on_kernel(7, text));
+}
+
+#[test]
+fn a_request_is_a_sample() {
+    // All profiles by request share the time, so this is the one test that asks.
+    let text = "object A = ( spin = ( 1 to: 30000000 do: [ :i | i ] ) ) A new spin.";
+    let mut vm = link(text);
+    vm.set_limits(Limits { fuel: i64::MAX, memory_bytes: 16 << 20 });
+    vm.start_profile(Pace::Requests);
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let asking = stop.clone();
+    let thread = std::thread::spawn(move || {
+        let mut now = 0;
+        while !asking.load(std::sync::atomic::Ordering::Relaxed) {
+            now += 1000;
+            twintalk_vm::profile::request(now);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    });
+    vm.run_main(&mut String::new()).expect("runs");
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    thread.join().expect("ends");
+    let profile = vm.take_profile().expect("one was started");
+    assert!(profile.samples.len() > 5, "{}", profile.samples.len());
+    let spin = profile.functions.iter().position(|function| function.name == "A>>spin").expect("it was sampled");
+    assert!(profile.shares()[spin].own * 10 > profile.weight() * 9);
+    let rounds: f64 = profile.loops.iter().map(|head| head.rounds).sum();
+    assert!((20e6..40e6).contains(&rounds), "{rounds}");
+    // Nothing looks any more, and a request that comes late finds nobody.
+    twintalk_vm::profile::request(u64::MAX / 2);
+    assert!(vm.run_main(&mut String::new()).is_ok());
+    assert_eq!(vm.take_profile(), None);
+}
