@@ -21,8 +21,11 @@ use crate::image::*;
 /// stops at an end-of-file character, shows here.
 pub const MAGIC: [u8; 8] = *b"\x89TWB\r\n\x1a\n";
 
-/// The format that this build writes, and the only one it reads.
-pub const FORMAT_VERSION: u16 = 2;
+/// The format that this build writes.
+pub const FORMAT_VERSION: u16 = 3;
+/// The oldest format that this build reads: stores keep images. Format 3 has more instructions than format 2, and
+/// is the same in all else.
+pub const FORMAT_OLDEST: u16 = 2;
 
 /// How deep literal arrays nest: `#(1)` has depth 1.
 pub const LITERAL_DEPTH_MAX: usize = 16;
@@ -346,7 +349,7 @@ fn open(bytes: &[u8]) -> Result<(bool, Reader<'_>), ImageError> {
         return Err(header_error(bytes.len(), Corruption::Truncated));
     };
     let found = u16::from_le_bytes([found[0], found[1]]);
-    if found != FORMAT_VERSION {
+    if !(FORMAT_OLDEST..=FORMAT_VERSION).contains(&found) {
         return Err(ImageError::Version { found, supported: FORMAT_VERSION });
     }
     if bytes.len() < HEADER_BYTES {

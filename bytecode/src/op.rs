@@ -13,7 +13,11 @@
 //!
 //! **Arithmetic and comparison** are sends too. They work in place on integers and floats; every
 //! other receiver or argument, and an integer result past 63 bits, goes through the send site
-//! they name, whose answer arrives in `dst`. They leave all other registers alone.
+//! they name, whose answer arrives in `dst`. They leave all other registers alone. So are `at` and
+//! `at_put`, which work in place on the kernel's arrays with the kernel's methods.
+//!
+//! **Numbers of instructions never change**: stores keep images. A new one that images hold gets the
+//! next number, whatever stands before it.
 //!
 //! **Comparison and jump as one.** A `*_jump_unless` or `*_jump_if` must be followed by the
 //! `jump_unless` or `jump_if` of the same `dst`. Where the comparison can be made in place both are
@@ -154,6 +158,30 @@ macro_rules! for_each_instruction {
             store_shared = StoreShared { src: Reg, slot: Slot };
             /// Work of the interpreter itself, in codes of its own. Never in an image.
             stub = Stub { kind: Count };
+
+            /// `r[dst] := r[left] * right`.
+            multiply_tiny = MultiplyTiny { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[dst] := r[left] // right`.
+            quotient_tiny = QuotientTiny { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[dst] := r[left] \\\\ right`.
+            modulo_tiny = ModuloTiny { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[left] < right`, fused with the `jump_unless` that follows.
+            less_tiny_jump_unless = LessTinyJumpUnless { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[left] <= right`, fused with the `jump_unless` that follows.
+            less_equal_tiny_jump_unless = LessEqualTinyJumpUnless { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[left] > right`, fused with the `jump_unless` that follows.
+            greater_tiny_jump_unless = GreaterTinyJumpUnless { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[left] >= right`, fused with the `jump_unless` that follows.
+            greater_equal_tiny_jump_unless = GreaterEqualTinyJumpUnless { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[left] = right`, fused with the `jump_unless` that follows.
+            equal_tiny_jump_unless = EqualTinyJumpUnless { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[left] ~= right`, fused with the `jump_unless` that follows.
+            not_equal_tiny_jump_unless = NotEqualTinyJumpUnless { dst: Reg, left: Reg, right: Tiny, site: Site };
+            /// `r[dst] := r[receiver] at: r[index]`: in place for arrays, else a send.
+            at = At { dst: Reg, receiver: Reg, index: Reg, site: Site };
+            /// `r[receiver] at: r[index] put: r[value]`, whose answer nobody wants: in place for arrays,
+            /// else a send.
+            at_put = AtPut { receiver: Reg, index: Reg, value: Reg, site: Site };
         }
     };
 }

@@ -733,7 +733,7 @@ struct Sending {
 #[derive(Clone, Copy, Debug, Default)]
 struct Effect {
     /// Registers that must hold values.
-    reads: [Option<u8>; 2],
+    reads: [Option<u8>; 3],
     /// A run of registers that must hold values: the first, and how many.
     reads_run: Option<(u8, usize)>,
     /// A register that must hold a cell.
@@ -749,12 +749,12 @@ struct Effect {
 
 impl Effect {
     /// Reads `registers`, then writes a value to `dst`.
-    fn value(dst: Reg, reads: [Option<u8>; 2]) -> Effect {
-        Effect { reads, writes: Some((dst.0, Written::Value)), ..Effect::default() }
+    fn value(dst: Reg, [first, second]: [Option<u8>; 2]) -> Effect {
+        Effect { reads: [first, second, None], writes: Some((dst.0, Written::Value)), ..Effect::default() }
     }
 
     fn reads(register: Reg) -> Effect {
-        Effect { reads: [Some(register.0), None], ..Effect::default() }
+        Effect { reads: [Some(register.0), None, None], ..Effect::default() }
     }
 
     fn sends(base: Reg, site: operand::Site, to_super: bool) -> Effect {
@@ -780,9 +780,11 @@ impl Effect {
 
 fn effect_of(op: &Op) -> Effect {
     match *op {
-        Op::Copy { dst, src } => {
-            Effect { reads: [Some(src.0), None], writes: Some((dst.0, Written::CopyOf(src.0))), ..Effect::default() }
-        }
+        Op::Copy { dst, src } => Effect {
+            reads: [Some(src.0), None, None],
+            writes: Some((dst.0, Written::CopyOf(src.0))),
+            ..Effect::default()
+        },
         Op::LoadNil { dst }
         | Op::LoadTrue { dst }
         | Op::LoadFalse { dst }
@@ -797,7 +799,7 @@ fn effect_of(op: &Op) -> Effect {
             Effect::reads(src)
         }
         Op::MakeCell { dst, src } => {
-            Effect { reads: [Some(src.0), None], writes: Some((dst.0, Written::Cell)), ..Effect::default() }
+            Effect { reads: [Some(src.0), None, None], writes: Some((dst.0, Written::Cell)), ..Effect::default() }
         }
         Op::LoadCell { dst, cell } => Effect { cell: Some(cell.0), ..Effect::value(dst, [None, None]) },
         Op::StoreCell { cell, src } => Effect { cell: Some(cell.0), ..Effect::reads(src) },
@@ -842,6 +844,31 @@ fn effect_of(op: &Op) -> Effect {
         Op::Answer { value } | Op::AnswerHome { value } => Effect::reads(value),
         Op::AnswerSelf {} => Effect::default(),
         Op::Stub { kind: _ } => Effect::default(),
+        Op::MultiplyTiny { dst, left, right: _, site } => Effect::binary("*", dst, left, None, site),
+        Op::QuotientTiny { dst, left, right: _, site } => Effect::binary("//", dst, left, None, site),
+        Op::ModuloTiny { dst, left, right: _, site } => Effect::binary("\\\\", dst, left, None, site),
+        Op::LessTinyJumpUnless { dst, left, right: _, site } => Effect::binary("<", dst, left, None, site).fused(),
+        Op::LessEqualTinyJumpUnless { dst, left, right: _, site } => {
+            Effect::binary("<=", dst, left, None, site).fused()
+        }
+        Op::GreaterTinyJumpUnless { dst, left, right: _, site } => Effect::binary(">", dst, left, None, site).fused(),
+        Op::GreaterEqualTinyJumpUnless { dst, left, right: _, site } => {
+            Effect::binary(">=", dst, left, None, site).fused()
+        }
+        Op::EqualTinyJumpUnless { dst, left, right: _, site } => Effect::binary("=", dst, left, None, site).fused(),
+        Op::NotEqualTinyJumpUnless { dst, left, right: _, site } => Effect::binary("~=", dst, left, None, site).fused(),
+        Op::At { dst, receiver, index, site } => Effect::binary("at:", dst, receiver, Some(index), site),
+        Op::AtPut { receiver, index, value, site } => Effect {
+            reads: [Some(receiver.0), Some(index.0), Some(value.0)],
+            sends: Some(Sending {
+                site,
+                receiver: receiver.0,
+                selector: Some("at:put:"),
+                window: false,
+                to_super: false,
+            }),
+            ..Effect::default()
+        },
     }
 }
 
@@ -909,7 +936,18 @@ fn flow_of(op: &Op) -> Flow {
         | Op::LoadConstant { .. }
         | Op::LoadShared { .. }
         | Op::StoreShared { .. }
-        | Op::Stub { .. } => Flow::Next,
+        | Op::Stub { .. }
+        | Op::MultiplyTiny { .. }
+        | Op::QuotientTiny { .. }
+        | Op::ModuloTiny { .. }
+        | Op::LessTinyJumpUnless { .. }
+        | Op::LessEqualTinyJumpUnless { .. }
+        | Op::GreaterTinyJumpUnless { .. }
+        | Op::GreaterEqualTinyJumpUnless { .. }
+        | Op::EqualTinyJumpUnless { .. }
+        | Op::NotEqualTinyJumpUnless { .. }
+        | Op::At { .. }
+        | Op::AtPut { .. } => Flow::Next,
     }
 }
 

@@ -349,6 +349,7 @@ impl<'a> Emitter<'_, 'a> {
             | Kind::Slot(_)
             | Kind::Block(_)
             | Kind::Nothing => {}
+            Kind::Send(send) if matches!(send.form, Form::AtPut) => self.at_put(send),
             Kind::ProgramVariable(_)
             | Kind::Global(_)
             | Kind::Brace(_)
@@ -501,9 +502,16 @@ impl<'a> Emitter<'_, 'a> {
                 self.code.registers.release(mark);
                 self.op(compare(comparison, dst, left, right, site), Some(send.message.offset));
             }
+            Form::At => {
+                let mark = self.code.registers.mark();
+                let (receiver, index, site) = self.operands(send, dst);
+                self.code.registers.release(mark);
+                self.op(Op::At { dst, receiver, index, site }, Some(send.message.offset));
+            }
             Form::Identical { negated } => self.identical(send, negated, dst),
             Form::IsNil { negated } => self.is_nil(send, negated, dst),
             Form::Plain
+            | Form::AtPut
             | Form::If { .. }
             | Form::ShortCircuit { .. }
             | Form::IfNil { .. }
@@ -530,6 +538,16 @@ impl<'a> Emitter<'_, 'a> {
         }
         self.code.registers.release(mark);
         self.send_at(message.selector, message.arguments.len(), way, base, message.offset);
+    }
+
+    /// `at:put:` whose answer nobody wants.
+    fn at_put(&mut self, send: &'a Send<'a>) {
+        let [index, value] = send.message.arguments else { unreachable!("`at:put:` takes two arguments") };
+        let receiver = self.operand(&send.receiver, index.assigns || value.assigns);
+        let index = self.operand(index, value.assigns);
+        let value = self.any(value);
+        let site = self.site(send.message.selector, 2, send.way == Way::ToSelf);
+        self.op(Op::AtPut { receiver, index, value, site }, Some(send.message.offset));
     }
 
     /// A send whose receiver and arguments are in place.
@@ -599,7 +617,7 @@ impl<'a> Emitter<'_, 'a> {
     // ---- arithmetic and comparison ----
 
     /// The left operand: in place, or in `dst` where nothing else can want that.
-    fn left(&mut self, send: &'a Send<'a>, dst: Reg) -> Reg {
+    pub(crate) fn left(&mut self, send: &'a Send<'a>, dst: Reg) -> Reg {
         let assigns = send.message.arguments.iter().any(|argument| argument.assigns);
         match self.is_in_register(&send.receiver) || !self.code.registers.is_top(dst) {
             true => self.operand(&send.receiver, assigns),
@@ -621,19 +639,19 @@ impl<'a> Emitter<'_, 'a> {
     fn arithmetic(&mut self, operator: Operator, send: &'a Send<'a>, dst: Reg) {
         let offset = Some(send.message.offset);
         let mark = self.code.registers.mark();
-        let mut tiny = None;
-        if let Kind::Literal(literal) = send.message.arguments[0].kind {
-            tiny = literals::small_integer(literal).and_then(|value| i8::try_from(value).ok());
-        }
-        if let (Operator::Add | Operator::Subtract, Some(tiny)) = (operator, tiny) {
+        if operator != Operator::Divide
+            && let Some(right) = tiny(&send.message.arguments[0])
+        {
             let left = self.left(send, dst);
             self.code.registers.release(mark);
             let site = self.site(send.message.selector, 1, send.way == Way::ToSelf);
             let op = match operator {
-                Operator::Subtract => Op::SubtractTiny { dst, left, right: Tiny(tiny), site },
-                Operator::Add | Operator::Multiply | Operator::Divide | Operator::Quotient | Operator::Modulo => {
-                    Op::AddTiny { dst, left, right: Tiny(tiny), site }
-                }
+                Operator::Add => Op::AddTiny { dst, left, right, site },
+                Operator::Subtract => Op::SubtractTiny { dst, left, right, site },
+                Operator::Multiply => Op::MultiplyTiny { dst, left, right, site },
+                Operator::Quotient => Op::QuotientTiny { dst, left, right, site },
+                Operator::Modulo => Op::ModuloTiny { dst, left, right, site },
+                Operator::Divide => unreachable!("division has no form with an operand in place"),
             };
             return self.op(op, offset);
         }
@@ -686,6 +704,24 @@ impl<'a> Emitter<'_, 'a> {
             self.send_at("at:put:", 2, Way::Near, window, offset);
             self.code.registers.release(mark);
         }
+    }
+}
+
+/// The integer that the expression is, if it fits one byte.
+pub(crate) fn tiny(expression: &Expression<'_>) -> Option<Tiny> {
+    let Kind::Literal(literal) = expression.kind else { return None };
+    literals::small_integer(literal).and_then(|value| i8::try_from(value).ok()).map(Tiny)
+}
+
+/// The instruction of a comparison with an operand in place, fused with the jump that follows.
+pub(crate) fn compare_tiny_and_jump(comparison: Comparison, dst: Reg, left: Reg, right: Tiny, site: Site) -> Op {
+    match comparison {
+        Comparison::Less => Op::LessTinyJumpUnless { dst, left, right, site },
+        Comparison::LessEqual => Op::LessEqualTinyJumpUnless { dst, left, right, site },
+        Comparison::Greater => Op::GreaterTinyJumpUnless { dst, left, right, site },
+        Comparison::GreaterEqual => Op::GreaterEqualTinyJumpUnless { dst, left, right, site },
+        Comparison::Equal => Op::EqualTinyJumpUnless { dst, left, right, site },
+        Comparison::NotEqual => Op::NotEqualTinyJumpUnless { dst, left, right, site },
     }
 }
 

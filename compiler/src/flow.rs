@@ -14,7 +14,7 @@ use twintalk_bytecode::operand::{Reg, Small, Tiny};
 
 use crate::assemble::{Condition, Label};
 use crate::ast::Literal;
-use crate::emit::{Emitter, Goal, Location, compare_and_jump};
+use crate::emit::{Emitter, Goal, Location, compare_and_jump, compare_tiny_and_jump, tiny};
 use crate::literals;
 use crate::registers::Mark;
 use crate::tree::*;
@@ -53,9 +53,13 @@ impl<'a> Emitter<'_, 'a> {
     /// Emits control flow towards `goal`; answers whether the message is some.
     pub(crate) fn flow(&mut self, send: &'a Send<'a>, offset: u32, goal: Goal) -> bool {
         match send.form {
-            Form::Plain | Form::Arithmetic(_) | Form::Comparison(_) | Form::Identical { .. } | Form::IsNil { .. } => {
-                return false;
-            }
+            Form::Plain
+            | Form::Arithmetic(_)
+            | Form::Comparison(_)
+            | Form::At
+            | Form::AtPut
+            | Form::Identical { .. }
+            | Form::IsNil { .. } => return false,
             Form::If { .. } | Form::ShortCircuit { .. } | Form::ToDo { .. } | Form::TimesRepeat(_)
                 if self.code.sends_all =>
             {
@@ -223,6 +227,8 @@ impl<'a> Emitter<'_, 'a> {
                 }
                 Form::Plain
                 | Form::Arithmetic(_)
+                | Form::At
+                | Form::AtPut
                 | Form::ShortCircuit { .. }
                 | Form::If { .. }
                 | Form::IfNil { .. }
@@ -311,9 +317,19 @@ impl<'a> Emitter<'_, 'a> {
         otherwise: &mut Otherwise<'a>,
     ) {
         let dst = otherwise.register;
-        let (left, right, site) = self.operands(send, dst);
         let offset = Some(send.message.offset);
-        self.op(compare_and_jump(comparison, dst, left, right, site), offset);
+        let op = match tiny(&send.message.arguments[0]) {
+            Some(right) => {
+                let left = self.left(send, dst);
+                let site = self.site(send.message.selector, 1, send.way == Way::ToSelf);
+                compare_tiny_and_jump(comparison, dst, left, right, site)
+            }
+            None => {
+                let (left, right, site) = self.operands(send, dst);
+                compare_and_jump(comparison, dst, left, right, site)
+            }
+        };
+        self.op(op, offset);
         let fallback = self.fallback_from(dst, otherwise);
         // Only `jump_unless` is fused, so where the comparison is to fail a second jump helps out.
         if wanted {

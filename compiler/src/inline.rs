@@ -148,6 +148,8 @@ pub(crate) fn form<'a>(shape: Shape, receiver: &Expression<'a>, message: &Messag
         ">=" => Form::Comparison(Comparison::GreaterEqual),
         "=" => Form::Comparison(Comparison::Equal),
         "~=" => Form::Comparison(Comparison::NotEqual),
+        "at:" => Form::At,
+        "at:put:" => Form::AtPut,
         "==" => Form::Identical { negated: false },
         "~~" => Form::Identical { negated: true },
         "isNil" => Form::IsNil { negated: false },

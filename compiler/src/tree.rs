@@ -182,6 +182,10 @@ pub(crate) enum Form<'a> {
     Arithmetic(Operator),
     /// As an instruction of comparison.
     Comparison(Comparison),
+    /// `at:`, as an instruction.
+    At,
+    /// `at:put:`, as an instruction where nobody wants the answer.
+    AtPut,
     /// `==`, or negated `~~`.
     Identical {
         /// Whether it is `~~`.

@@ -107,6 +107,8 @@ pub struct Class {
     /// Runs the initialisers of all slots, then `initialize` unless it is a twin; none where there
     /// is nothing to run.
     pub initialiser: Option<NonNull<LinkedMethod>>,
+    /// What the slots of a new object hold before the initialiser runs; empty where that is nil.
+    pub template: Box<[Value]>,
     /// All slots, the parent's first: the index is the offset.
     pub slots: Vec<Slot>,
     /// Constants, by name: where their value lies.
@@ -182,6 +184,8 @@ pub struct LinkedMethod {
     pub codes: Vec<LinkedCode>,
     /// The function, for a primitive.
     pub primitive: Option<Primitive>,
+    /// What a send of it leads to, where its receiver is as that wants it; and the target for quick methods.
+    pub quick: (Hit, usize),
     /// Which method of which image.
     pub origin: Origin,
     /// What unwinding sees in its frames.
@@ -226,26 +230,54 @@ pub struct LinkedSite {
     pub to_self: bool,
 }
 
-/// What a hit in a cache leads to.
+/// What a hit in a cache leads to, and what `target` is then.
+///
+/// From [`Hit::Itself`] to [`Hit::StoreAnswer`] are quick methods: what they do is done without an activation,
+/// for one unit of fuel. Behind them stand primitives that the interpreter does itself where nothing is uncommon;
+/// where something is, the primitive is called as if there were no hit, so both say the same of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Hit {
-    /// The site has seen nothing yet.
+    /// Nothing that can be done without a send in full.
     Empty,
     /// Activate the first code of a method; `target` points to the code.
     Code,
     /// Call a primitive; `target` points to the method.
     Primitive,
-    /// Read a slot; `target` is its offset.
+    /// The reader of a slot; `target` is its offset.
     Getter,
-    /// Read a constant; `target` is its number.
+    /// The reader of a constant; `target` is its number.
     Constant,
     /// Activate a block with as many arguments as the site has.
     BlockValue,
     /// A method of a twin: `target` points to the code.
     TwinCode,
-    /// The receiver is a reference: find the twin first.
-    Reference,
+    /// `^self`.
+    Itself,
+    /// `^slot`; `target` is its offset.
+    Slot,
+    /// `^literal`; `target` is the word of the value.
+    Literal,
+    /// `slot := argument`; `target` is its offset.
+    Store,
+    /// `^slot := argument`; `target` is its offset.
+    StoreAnswer,
+    /// `new` of a prototype whose objects have slots: `target` is the class of the objects.
+    New,
+    /// `Array>>at:`; the class has elements. `target` points to the method, here and below.
+    ArrayAt,
+    /// `Array>>at:put:`; the class has elements.
+    ArrayAtPut,
+    /// `Array>>size`; the class has elements.
+    ArraySize,
+    /// `List>>at:`; the class has a list's slots.
+    ListAt,
+    /// `List>>at:put:`; the class has a list's slots.
+    ListAtPut,
+    /// `List>>add:`; the class has a list's slots.
+    ListAdd,
+    /// `String>>at:`; the class is the kernel's string.
+    StringAt,
 }
 
 /// The cache of a send site: the class it saw last and where that led (Deutsch & Schiffman 1984). For a
@@ -255,6 +287,7 @@ pub enum Hit {
 /// them there. `misses` counts how often it had to learn anew: 0 empty, 1 monomorphic, more is
 /// polymorphic, and past [`MEGAMORPHIC`] megamorphic.
 #[derive(Clone, Copy)]
+#[repr(C, align(32))]
 pub struct Cache {
     /// The class, or [`NO_CLASS`].
     pub class: u32,
@@ -265,6 +298,9 @@ pub struct Cache {
     /// How often the site learned.
     pub misses: u32,
 }
+
+// The interpreter multiplies by it.
+const _: () = assert!(size_of::<Cache>() == 32);
 
 /// A class number that no object has.
 pub const NO_CLASS: u32 = u32::MAX;

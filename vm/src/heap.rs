@@ -52,6 +52,10 @@ const REMEMBERED: u64 = 1 << 7;
 pub const GUARDED: u64 = IMMUTABLE | OLD;
 
 const CLASS_MASK: u64 = 0xff_ffff;
+/// What of a header says that it is of an array of one class.
+const ARRAY_MASK: u32 = 0xffff_ff00 | (HEADER | INDEXED | RAW | BLOCK) as u32;
+/// The low half of no header.
+pub(crate) const NO_HEADER: u32 = 0;
 const SPACE_WORDS_FIRST: usize = 32 * 1024;
 
 /// Memory for objects that is given back when it is dropped.
@@ -264,6 +268,24 @@ impl Heap {
             object.write(u64::from(class.0) << 8 | HEADER);
             for index in 1..=slots {
                 object.add(index).write(Value::NIL.bits());
+            }
+        }
+        Ok(Value::pointer(object))
+    }
+
+    /// A new object with `slots` slots, which hold what `template` does, or nil where that is empty.
+    #[inline(always)]
+    pub(crate) fn allocate_started(&mut self, class: ClassId, slots: usize, template: &[Value]) -> Result<Value, Full> {
+        if template.is_empty() {
+            return self.allocate_slots(class, slots);
+        }
+        debug_assert_eq!(template.len(), slots, "a template is of all slots");
+        let object = self.bump(1 + template.len())?;
+        // SAFETY: `bump` returned as many words of our own.
+        unsafe {
+            object.write(u64::from(class.0) << 8 | HEADER);
+            for (index, value) in template.iter().enumerate() {
+                object.add(1 + index).write(value.bits());
             }
         }
         Ok(Value::pointer(object))
@@ -584,6 +606,94 @@ impl Heap {
         );
         // SAFETY: just checked.
         unsafe { *object.address().add(2 + index) = value.bits() }
+    }
+
+    /// The low half of the header of an array of this class that can be written to.
+    pub(crate) fn array_header(class: ClassId) -> u32 {
+        class.0 << 8 | (HEADER | INDEXED) as u32
+    }
+
+    /// The element at an index counted from 1, if the value is an array with that header and the index one of its own.
+    #[inline(always)]
+    pub(crate) fn element_in_place(&self, array: Value, header: u32, index: Value) -> Option<Value> {
+        if !array.is_pointer() || self.header(array) as u32 & ARRAY_MASK != header {
+            return None;
+        }
+        self.element_counted(array, index)
+    }
+
+    /// The element of an array, which this is, at an index counted from 1, if the index is one of its own.
+    #[inline(always)]
+    fn element_counted(&self, array: Value, index: Value) -> Option<Value> {
+        // An odd word, and one of a negative integer, is past every end as a number without sign.
+        let index = (index.bits().rotate_right(1) as usize).wrapping_sub(1);
+        if index >= self.length(array) {
+            return None;
+        }
+        // SAFETY: an array of values, and the index is one of its own.
+        Some(unsafe { Value::from_bits(*array.address().add(2 + index)) })
+    }
+
+    /// Writes the element at an index counted from 1, if the value is an array with that header that may be written to at
+    /// once, and the index is one of its own. Answers whether it did.
+    #[inline(always)]
+    pub(crate) fn put_in_place(&mut self, array: Value, header: u32, index: Value, value: Value) -> bool {
+        if !array.is_pointer() || self.header(array) as u32 & (ARRAY_MASK | GUARDED as u32) != header {
+            return false;
+        }
+        self.put_counted(array, index, value)
+    }
+
+    /// Writes the element of an array, which this is and which may be written to, at an index counted from 1. Answers whether
+    /// the index is one of its own.
+    #[inline(always)]
+    fn put_counted(&mut self, array: Value, index: Value, value: Value) -> bool {
+        let index = (index.bits().rotate_right(1) as usize).wrapping_sub(1);
+        if index >= self.length(array) {
+            return false;
+        }
+        // SAFETY: as above.
+        unsafe { *array.address().add(2 + index) = value.bits() }
+        true
+    }
+
+    /// The same for an array of any class; the value is an object.
+    #[inline(always)]
+    pub(crate) fn any_element_in_place(&self, object: Value, index: Value) -> Option<Value> {
+        if self.header(object) & (INDEXED | RAW | BLOCK) != INDEXED {
+            return None;
+        }
+        self.element_counted(object, index)
+    }
+
+    /// The same for an array of any class; the value is an object.
+    #[inline(always)]
+    pub(crate) fn put_any_in_place(&mut self, object: Value, index: Value, value: Value) -> bool {
+        if self.header(object) & (INDEXED | RAW | BLOCK | GUARDED) != INDEXED {
+            return false;
+        }
+        self.put_counted(object, index, value)
+    }
+
+    /// How many elements it has, if the object is an array.
+    #[inline(always)]
+    pub(crate) fn array_size_in_place(&self, object: Value) -> Option<Value> {
+        let is_array = self.header(object) & (INDEXED | RAW | BLOCK) == INDEXED;
+        is_array.then(|| Value::from_bits((self.length(object) as u64) << 1))
+    }
+
+    /// The character at an index counted from 1, if the object is text of one byte a character and the index one of its own.
+    #[inline(always)]
+    pub(crate) fn character_in_place(&self, object: Value, index: Value) -> Option<Value> {
+        if self.header(object) & (RAW | ASCII) != RAW | ASCII {
+            return None;
+        }
+        let index = (index.bits().rotate_right(1) as usize).wrapping_sub(1);
+        if index >= self.length(object) {
+            return None;
+        }
+        // SAFETY: a raw object, and the index is one of its own.
+        Some(Value::character(char::from(unsafe { *object.address().add(2).cast::<u8>().add(index) })))
     }
 
     /// The bytes of a raw object.

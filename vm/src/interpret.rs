@@ -212,10 +212,38 @@ macro_rules! keep_branch {
     };
 }
 
+/// Opens a window and goes on in it, with its answer to `$answer`, unless a limit says no.
+macro_rules! activate {
+    ($slow:ident, $pc:expr, $after:expr, $window:expr, $answer:expr, $vm:expr, $insn:expr, $fp:expr, $caches:expr, $base:expr, $code:expr) => {{
+        let code: *const LinkedCode = $code;
+        let window: *mut Value = $window;
+        let fuel = (*$vm).run.fuel - 1;
+        if window.add((*code).register_count as usize) > (*$vm).run.stack.high_water
+            || $fp >= (*$vm).run.stack.frame_limit
+            || fuel < 0
+        {
+            slow!($slow, $pc, $base, $vm, $insn, $fp, $caches)
+        }
+        (*$vm).run.fuel = fuel;
+        (*$fp).pc = $after;
+        let fp = $fp.add(1);
+        (*fp).base = window;
+        (*fp).code = code;
+        (*fp).answer = $answer;
+        (*fp).serial = 0;
+        (*fp).home_serial = 0;
+        next!((*code).words.as_ptr(), window, $vm, fp, (*code).caches.as_ptr())
+    }};
+}
+
 mod arithmetic;
+mod index;
 pub(crate) mod observe;
+mod sends;
 
 use arithmetic::*;
+use index::*;
+use sends::*;
 
 // ---- moves ----
 
@@ -413,182 +441,6 @@ handler!(cold make_array_slow(pc, base, vm, insn, fp, caches) {
             Err(stop) => (*vm).settle(Err(stop), base.add(first), window_above(fp)),
         }
     })
-});
-
-// ---- sends ----
-
-/// Opens a window and goes on in it, unless a limit says no.
-macro_rules! activate {
-    ($slow:ident, $pc:expr, $window:expr, $vm:expr, $insn:expr, $fp:expr, $caches:expr, $base:expr, $code:expr) => {{
-        let code: *const LinkedCode = $code;
-        let window: *mut Value = $window;
-        let fuel = (*$vm).run.fuel - 1;
-        if window.add((*code).register_count as usize) > (*$vm).run.stack.high_water
-            || $fp >= (*$vm).run.stack.frame_limit
-            || fuel < 0
-        {
-            slow!($slow, $pc, $base, $vm, $insn, $fp, $caches)
-        }
-        (*$vm).run.fuel = fuel;
-        (*$fp).pc = $pc;
-        let fp = $fp.add(1);
-        (*fp).base = window;
-        (*fp).code = code;
-        (*fp).answer = window;
-        (*fp).serial = 0;
-        (*fp).home_serial = 0;
-        next!((*code).words.as_ptr(), window, $vm, fp, (*code).caches.as_ptr())
-    }};
-}
-
-handler!(send(pc, base, vm, insn, fp, caches) {
-    let window = base.add(a!(insn));
-    let receiver = *window;
-    if !receiver.is_pointer() {
-        slow!(send_immediate, pc, base, vm, insn, fp, caches)
-    }
-    let cache = (*caches.add(bx!(insn))).as_ptr();
-    if (*cache).class != (*vm).heap.class_of_object(receiver).0 {
-        slow!(send_slow, pc, base, vm, insn, fp, caches)
-    }
-    if (*cache).hit == Hit::Code {
-        activate!(send_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
-    }
-    slow!(send_other, pc, base, vm, insn, fp, caches)
-});
-
-handler!(apart send_immediate(pc, base, vm, insn, fp, caches) {
-    let window = base.add(a!(insn));
-    let cache = (*caches.add(bx!(insn))).as_ptr();
-    if (*cache).class != (&(*vm).immediate_classes)[immediate_index(*window)] {
-        slow!(send_slow, pc, base, vm, insn, fp, caches)
-    }
-    if (*cache).hit == Hit::Code {
-        activate!(send_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
-    }
-    slow!(send_other, pc, base, vm, insn, fp, caches)
-});
-
-handler!(apart send_other(pc, base, vm, insn, fp, caches) {
-    let window = base.add(a!(insn));
-    let cache = (*caches.add(bx!(insn))).get();
-    match cache.hit {
-        Hit::Getter => {
-            *window = (*vm).heap.slot(*window, cache.target);
-            next!(pc, base, vm, fp, caches)
-        }
-        Hit::Constant => {
-            *window = *(*vm).constants.as_ptr().add(cache.target);
-            next!(pc, base, vm, fp, caches)
-        }
-        Hit::Primitive => slow!(send_primitive, pc, base, vm, insn, fp, caches),
-        Hit::BlockValue => slow!(send_block_value, pc, base, vm, insn, fp, caches),
-        Hit::TwinCode => {
-            let code = cache.target as *const LinkedCode;
-            if *window == (*vm).run.turn.current && !(*vm).run.turn.query && !(*code).method.as_ref().flags.query {
-                activate!(send_slow, pc, window, vm, insn, fp, caches, base, code)
-            }
-            slow!(send_slow, pc, base, vm, insn, fp, caches)
-        }
-        Hit::Empty | Hit::Code | Hit::Reference => slow!(send_slow, pc, base, vm, insn, fp, caches),
-    }
-});
-
-handler!(apart send_primitive(pc, base, vm, insn, fp, caches) {
-    let window = base.add(a!(insn));
-    let method = (*caches.add(bx!(insn))).get().target as *const LinkedMethod;
-    (*vm).run.pc = pc;
-    (*vm).run.base = base;
-    (*vm).run.frame = fp;
-    (*vm).run.scratch_top = base;
-    match run_primitive(vm, method, window) {
-        Some(answer) => {
-            *window = answer;
-            next!(pc, base, vm, fp, caches)
-        }
-        None => slow!(send_stopped, pc, base, vm, insn, fp, caches),
-    }
-});
-
-/// Runs the primitive of a method on the window. Where it wants something instead of answering, that
-/// is noted: an answer in memory would keep the handler from ending in a jump.
-///
-/// # Safety
-/// The method has a primitive, and the window lies on the stack.
-#[inline(never)]
-unsafe fn run_primitive(vm: *mut Vm, method: *const LinkedMethod, window: *mut Value) -> Option<Value> {
-    // SAFETY: by contract.
-    unsafe {
-        let argument_count = usize::from((*method).argument_count);
-        let base = window.offset_from((*vm).run.stack.values.start()) as usize;
-        let primitive = (*method).primitive.unwrap_unchecked();
-        match primitive(&mut *vm, Window { base, argument_count }) {
-            Ok(answer) => Some(answer),
-            Err(stop) => {
-                (*vm).run.pending_stop = stop;
-                None
-            }
-        }
-    }
-}
-
-handler!(cold send_stopped(pc, base, vm, insn, fp, caches) {
-    publish!(pc, base, vm, fp, {
-        let window = base.add(a!(insn));
-        let stop = (*vm).run.pending_stop;
-        (*vm).settle(Err(stop), window, window)
-    })
-});
-
-handler!(apart send_block_value(pc, base, vm, insn, fp, caches) {
-    let window = base.add(a!(insn));
-    let block = *window;
-    let elements = (*vm).heap.block_elements(block);
-    let code = block_code(elements);
-    let argument_count = usize::from((*(*(*fp).code).sites.as_ptr().add(bx!(insn))).argument_count);
-    let fuel = (*vm).run.fuel - 1;
-    if usize::from((*code).argument_count) != argument_count
-        || window.add((*code).register_count as usize) > (*vm).run.stack.high_water
-        || fp >= (*vm).run.stack.frame_limit
-        || fuel < 0
-    {
-        slow!(send_slow, pc, base, vm, insn, fp, caches)
-    }
-    (*vm).run.fuel = fuel;
-    (*fp).pc = pc;
-    let fp = fp.add(1);
-    open_block(fp, window, elements, code, argument_count);
-    (*fp).answer = window;
-    next!((*code).words.as_ptr(), window, vm, fp, (*code).caches.as_ptr())
-});
-
-handler!(cold send_slow(pc, base, vm, insn, fp, caches) {
-    let site = bx!(insn);
-    publish!(pc, base, vm, fp, {
-        let window = base.add(a!(insn));
-        (*vm).send_at_site(window, window, site)
-    })
-});
-
-// Where a send to `super` leads depends on nothing but the site.
-handler!(send_super(pc, base, vm, insn, fp, caches) {
-    let cache = (*caches.add(bx!(insn))).as_ptr();
-    if (*cache).hit == Hit::Code {
-        let window = base.add(a!(insn));
-        activate!(send_super_slow, pc, window, vm, insn, fp, caches, base, (*cache).target as *const LinkedCode)
-    }
-    if (*cache).hit == Hit::Primitive {
-        slow!(send_primitive, pc, base, vm, insn, fp, caches)
-    }
-    slow!(send_super_slow, pc, base, vm, insn, fp, caches)
-});
-
-handler!(cold send_super_slow(pc, base, vm, insn, fp, caches) {
-    publish!(pc, base, vm, fp, (*vm).send_super(base.add(a!(insn)), bx!(insn)))
-});
-
-handler!(send_far(pc, base, vm, insn, fp, caches) {
-    publish!(pc, base, vm, fp, (*vm).send_far(base.add(a!(insn)), bx!(insn)))
 });
 
 handler!(identical(pc, base, vm, insn, fp, caches) {

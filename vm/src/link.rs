@@ -26,9 +26,10 @@ use twintalk_bytecode::op::Op;
 use twintalk_bytecode::operand::{self, Reg};
 
 use crate::class::{
-    Cache, ClassId, ClassKind, Layout, LinkedMethod, LinkedSite, Mark, Origin, Target, TimerDefinition,
+    Cache, ClassId, ClassKind, Hit, Layout, LinkedMethod, LinkedSite, Mark, Origin, Target, TimerDefinition,
 };
 use crate::fault::Fault;
+use crate::heap;
 use crate::symbol::Symbol;
 use crate::value::Value;
 use crate::vm::{LoadedImage, Vm};
@@ -268,6 +269,18 @@ impl Vm {
         self.find_class(name).map(|class| self.class(class).prototype)
     }
 
+    /// Notes whether the kernel's arrays have the kernel's methods, so that the interpreter may do for them.
+    fn note_arrays(&mut self) {
+        let class = self.known.array;
+        let (at, at_put) = (self.symbols.intern("at:"), self.symbols.intern("at:put:"));
+        let header = |vm: &Vm, selector, hit| match vm.find_method(class, selector) {
+            Some(Target::Method(method)) if vm.linked(method).quick.0 == hit => heap::Heap::array_header(class),
+            Some(Target::Method(_) | Target::Getter(_) | Target::Constant(_)) | None => heap::NO_HEADER,
+        };
+        self.array_at = header(self, at, Hit::ArrayAt);
+        self.array_at_put = header(self, at_put, Hit::ArrayAtPut);
+    }
+
     /// Empties every cache, since methods have come to classes that were linked before.
     fn forget_lookups(&mut self) {
         for method in self.methods.iter() {
@@ -343,6 +356,7 @@ impl<'a> Linker<'a, '_> {
         if self.extended {
             self.vm.forget_lookups();
         }
+        self.vm.note_arrays();
         self.resolve_types(&definitions);
         self.evaluate_constants()
     }
@@ -570,6 +584,7 @@ impl<'a> Linker<'a, '_> {
             argument_count: 0,
             codes: Vec::new(),
             primitive: None,
+            quick: (Hit::Code, 0),
             origin: Origin { image: self.vm.class(class).image, method: u32::MAX },
             mark: Mark::None,
         })
@@ -593,6 +608,7 @@ impl<'a> Linker<'a, '_> {
             return Ok(());
         }
         let (mut ops, mut sites) = (Vec::new(), Vec::new());
+        let mut template: Vec<Value> = Vec::new();
         let start = |sites: &mut Vec<LinkedSite>, ops: &mut Vec<Op>, selector| {
             ops.push(Op::Copy { dst: Reg(1), src: Reg(0) });
             ops.push(Op::Send { base: Reg(1), site: operand::Site(sites.len() as u16) });
@@ -604,6 +620,15 @@ impl<'a> Linker<'a, '_> {
             let name = format!("{} <-", self.vm.symbols.name(slot.name));
             let selector = self.vm.symbols.intern(&name);
             self.vm.classes[class.0 as usize].methods.insert(selector, Target::Method(initialiser));
+            // What never changes is in an object from the start, unless code runs before that could see it.
+            if ops.is_empty()
+                && self.vm.class(class).kind == ClassKind::Object
+                && let (Hit::Literal, word) = self.vm.linked(initialiser).quick
+            {
+                template.resize(self.vm.class(class).slots.len(), Value::NIL);
+                template[index] = Value::from_bits(word as u64);
+                continue;
+            }
             start(&mut sites, &mut ops, selector);
             ops.push(Op::StoreSlot { src: Reg(1), slot: operand::Slot(index as u16) });
         }
@@ -616,6 +641,7 @@ impl<'a> Linker<'a, '_> {
         if self.vm.class(class).kind == ClassKind::Object && initializes {
             start(&mut sites, &mut ops, initialize);
         }
+        self.vm.classes[class.0 as usize].template = template.into();
         if ops.is_empty() {
             return Ok(());
         }

@@ -7,6 +7,7 @@
 //! Values move whenever something is allocated, so a primitive reads receiver and arguments from its
 //! [`Window`] again after each allocation.
 
+use crate::class::Hit;
 use crate::fault::ExceptionKind;
 use crate::symbol::Symbol;
 use crate::value::Value;
@@ -85,6 +86,26 @@ impl Vm {
     pub fn raise(&mut self, kind: ExceptionKind, text: impl Into<String>) -> Stop {
         self.note_raise(kind, text.into());
         Stop::Raise
+    }
+}
+
+/// What the interpreter does itself for a primitive of this name; else [`Hit::Primitive`].
+pub(crate) fn quick(name: &str) -> Hit {
+    match name {
+        "Prototype.new" | "Prototype.clone" => Hit::New,
+        "Array.at:" => Hit::ArrayAt,
+        "Array.at:put:" => Hit::ArrayAtPut,
+        "Array.size" => Hit::ArraySize,
+        "List.at:" => Hit::ListAt,
+        "List.at:put:" => Hit::ListAtPut,
+        "List.add:" => Hit::ListAdd,
+        "String.at:" => Hit::StringAt,
+        "Block.value"
+        | "Block.value:"
+        | "Block.value:value:"
+        | "Block.value:value:value:"
+        | "Block.value:value:value:value:" => Hit::BlockValue,
+        _ => Hit::Primitive,
     }
 }
 

@@ -15,8 +15,10 @@ use std::ptr::NonNull;
 use crate::class::*;
 use crate::fault::ExceptionKind;
 use crate::frame::{DEPTH_MAX, Frame};
+use crate::heap;
 use crate::interpret::{BLOCK_HEADER, Exit, Flow, block_code, fill_block, home_of, open_block, window_above};
 use crate::primitive::{Stop, Window};
+use crate::primitives::list;
 use crate::symbol::Symbol;
 use crate::value::Value;
 use crate::vm::Vm;
@@ -45,6 +47,12 @@ impl Methods {
         let method = unsafe { method.as_mut() };
         assert!(method.codes.is_empty(), "codes never change once they are linked");
         method.codes = codes;
+    }
+
+    /// Says what sends of the method lead to. Once, before it runs.
+    pub(crate) fn set_quick(&mut self, mut method: NonNull<LinkedMethod>, quick: (Hit, usize)) {
+        // SAFETY: as in `set_codes`.
+        unsafe { method.as_mut() }.quick = quick;
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LinkedMethod> {
@@ -242,7 +250,7 @@ impl Vm {
             return Err(self.refuse_private(method));
         }
         if let Some(cache) = cache {
-            self.learn(cache, class, target, argument_count);
+            self.learn(cache, class, target);
         }
         match target {
             Target::Getter(slot) => {
@@ -299,6 +307,12 @@ impl Vm {
             unsafe { *answer = value };
             return Ok(Flow::Go);
         }
+        if let Some(value) = self.quick_answer(method, window)? {
+            // SAFETY: answers go to registers of live windows.
+            unsafe { *answer = value };
+            return Ok(Flow::Go);
+        }
+        let linked = self.linked(method);
         let code = &raw const linked.codes[0];
         if self.class(linked.class).kind == ClassKind::Twin {
             // SAFETY: the window holds the receiver.
@@ -527,25 +541,8 @@ impl Vm {
     }
 
     /// Notes in the cache of a site where a send led.
-    fn learn(&mut self, cache: *const CacheCell, class: ClassId, target: Target, argument_count: usize) {
-        let (hit, target) = match target {
-            Target::Getter(slot) => (Hit::Getter, slot as usize),
-            Target::Constant(number) => (Hit::Constant, number as usize),
-            Target::Method(method) => {
-                let linked = self.linked(method);
-                if linked.primitive.is_some() {
-                    if class == self.known.block && self.is_block_value(linked.selector, argument_count) {
-                        (Hit::BlockValue, 0)
-                    } else {
-                        (Hit::Primitive, method.as_ptr() as usize)
-                    }
-                } else if self.class(linked.class).kind == ClassKind::Twin {
-                    (Hit::TwinCode, &raw const linked.codes[0] as usize)
-                } else {
-                    (Hit::Code, &raw const linked.codes[0] as usize)
-                }
-            }
-        };
+    fn learn(&mut self, cache: *const CacheCell, class: ClassId, target: Target) {
+        let (hit, target) = self.hit_of(class, target);
         // SAFETY: the cache lies beside a code, which lives as long as the VM.
         unsafe {
             let misses = (*cache).get().misses.saturating_add(1);
@@ -553,13 +550,94 @@ impl Vm {
         }
     }
 
-    /// Whether a primitive of blocks with this selector does nothing but value the block.
-    fn is_block_value(&self, selector: Symbol, argument_count: usize) -> bool {
-        let name = self.symbols.name(selector);
-        match argument_count {
-            0 => name == "value",
-            _ => name.split_terminator(':').all(|word| word == "value"),
+    /// What a send that is found to lead to `target` for a receiver of `class` leads to.
+    pub(crate) fn hit_of(&self, class: ClassId, target: Target) -> (Hit, usize) {
+        let method = match target {
+            Target::Getter(slot) => return (Hit::Getter, slot as usize),
+            Target::Constant(number) => return (Hit::Constant, number as usize),
+            Target::Method(method) => method,
+        };
+        let linked = self.linked(method);
+        let of_method = method.as_ptr() as usize;
+        let (quick, target) = linked.quick;
+        let receiver = self.class(class);
+        match quick {
+            Hit::Itself | Hit::Slot | Hit::Literal | Hit::Store | Hit::StoreAnswer => return (quick, target),
+            Hit::BlockValue if class == self.known.block => return (quick, 0),
+            Hit::New if receiver.kind == ClassKind::Prototype => {
+                let made = self.class(receiver.counterpart);
+                if made.kind == ClassKind::Object && made.layout == Layout::Slots {
+                    return (quick, receiver.counterpart.0 as usize);
+                }
+            }
+            Hit::ArrayAt | Hit::ArrayAtPut | Hit::ArraySize if receiver.layout == Layout::Elements => {
+                return (quick, of_method);
+            }
+            Hit::ListAt | Hit::ListAtPut | Hit::ListAdd
+                if receiver.layout == Layout::Slots && receiver.slots.len() > list::SIZE =>
+            {
+                return (quick, of_method);
+            }
+            Hit::StringAt if class == self.known.string => return (quick, of_method),
+            Hit::Empty
+            | Hit::Code
+            | Hit::Primitive
+            | Hit::Getter
+            | Hit::Constant
+            | Hit::BlockValue
+            | Hit::TwinCode
+            | Hit::New
+            | Hit::ArrayAt
+            | Hit::ArrayAtPut
+            | Hit::ArraySize
+            | Hit::ListAt
+            | Hit::ListAtPut
+            | Hit::ListAdd
+            | Hit::StringAt => {}
         }
+        if linked.primitive.is_some() {
+            return (Hit::Primitive, of_method);
+        }
+        let code = &raw const linked.codes[0] as usize;
+        let is_twin = self.class(linked.class).kind == ClassKind::Twin;
+        (if is_twin { Hit::TwinCode } else { Hit::Code }, code)
+    }
+
+    /// The answer of a quick method, or `None` where the method must be activated.
+    fn quick_answer(&mut self, method: NonNull<LinkedMethod>, window: *mut Value) -> Result<Option<Value>, Stop> {
+        let (quick, target) = self.linked(method).quick;
+        // SAFETY: the window holds the receiver and the arguments, of which a `Store` has one.
+        let (receiver, argument) = unsafe { (*window, *window.add(1)) };
+        let answer = match quick {
+            Hit::Itself => receiver,
+            Hit::Slot => self.heap.slot(receiver, target),
+            Hit::Literal => Value::from_bits(target as u64),
+            Hit::Store | Hit::StoreAnswer => {
+                if self.heap.has_flags(receiver, heap::GUARDED) {
+                    return Ok(None);
+                }
+                self.charge(1)?;
+                self.heap.init_slot(receiver, target, argument);
+                return Ok(Some(if quick == Hit::Store { receiver } else { argument }));
+            }
+            Hit::Empty
+            | Hit::Code
+            | Hit::Primitive
+            | Hit::Getter
+            | Hit::Constant
+            | Hit::BlockValue
+            | Hit::TwinCode
+            | Hit::New
+            | Hit::ArrayAt
+            | Hit::ArrayAtPut
+            | Hit::ArraySize
+            | Hit::ListAt
+            | Hit::ListAtPut
+            | Hit::ListAdd
+            | Hit::StringAt => return Ok(None),
+        };
+        self.charge(1)?;
+        Ok(Some(answer))
     }
 
     pub(crate) fn send_super(&mut self, window: *mut Value, site: usize) -> Flow {
@@ -577,7 +655,7 @@ impl Vm {
         let above = self.class(method.class).parent;
         let target = above.and_then(|above| self.lookup(above, site.selector));
         if let (Some(above), Some(target)) = (above, target) {
-            self.learn(cache, above, target, argument_count);
+            self.learn(cache, above, target);
         }
         let step = match target {
             Some(Target::Method(method)) => self.invoke(window, window, method, argument_count),

@@ -107,9 +107,18 @@ pub(crate) struct LookupEntry {
     pub class: u32,
     pub selector: Symbol,
     pub target: Option<Target>,
+    /// What the cache of a site learns that does not send to `self`: `Empty` where only a send in full will do.
+    pub hit: (Hit, usize),
 }
 
 pub(crate) const LOOKUP_ENTRIES: usize = 2048;
+
+/// The row of the table behind the caches for a class and a selector.
+#[inline(always)]
+pub(crate) fn lookup_index(class: u32, selector: Symbol) -> usize {
+    let mixed = (class.wrapping_mul(0x9e37_79b1) ^ selector.0.wrapping_mul(0x85eb_ca6b)) as usize >> 7;
+    mixed & (LOOKUP_ENTRIES - 1)
+}
 
 /// What is in execution.
 pub struct Run {
@@ -221,6 +230,10 @@ pub struct Vm {
     pub(crate) run: Run,
     pub(crate) immediate_classes: [u32; 10],
     pub(crate) lookup: Box<[LookupEntry]>,
+    /// What the headers of the kernel's arrays are for `at:` in place; what no header is where programs have their own.
+    pub(crate) array_at: u32,
+    /// The same for `at:put:`.
+    pub(crate) array_at_put: u32,
     pub(crate) classes: Vec<Class>,
     pub(crate) known: WellKnown,
     pub(crate) exception_classes: Vec<ClassId>,
@@ -388,7 +401,13 @@ impl Vm {
             heap: Heap::new(Limits::default().memory_bytes),
             run: Run::new(),
             immediate_classes: [0; 10],
-            lookup: vec![LookupEntry { class: NO_CLASS, selector: Symbol(0), target: None }; LOOKUP_ENTRIES].into(),
+            lookup: vec![
+                LookupEntry { class: NO_CLASS, selector: Symbol(0), target: None, hit: (Hit::Empty, 0) };
+                LOOKUP_ENTRIES
+            ]
+            .into(),
+            array_at: heap::NO_HEADER,
+            array_at_put: heap::NO_HEADER,
             classes: Vec::new(),
             known: WellKnown::unresolved(),
             exception_classes: Vec::new(),
@@ -521,14 +540,18 @@ impl Vm {
 
     /// The same through the table behind the inline caches.
     pub(crate) fn lookup(&mut self, class: ClassId, selector: Symbol) -> Option<Target> {
-        let index = (class.0.wrapping_mul(0x9e37_79b1) ^ selector.0.wrapping_mul(0x85eb_ca6b)) as usize >> 7;
-        let index = index & (LOOKUP_ENTRIES - 1);
+        let index = lookup_index(class.0, selector);
         let entry = self.lookup[index];
         if entry.class == class.0 && entry.selector == selector {
             return entry.target;
         }
         let target = self.find_method(class, selector);
-        self.lookup[index] = LookupEntry { class: class.0, selector, target };
+        let hit = match target {
+            Some(Target::Method(method)) if self.linked(method).flags.private => (Hit::Empty, 0),
+            Some(target) => self.hit_of(class, target),
+            None => (Hit::Empty, 0),
+        };
+        self.lookup[index] = LookupEntry { class: class.0, selector, target, hit };
         target
     }
 
@@ -915,6 +938,7 @@ fn intrinsic(
         argument_count: 0,
         codes: Vec::new(),
         primitive: None,
+        quick: (Hit::Code, 0),
         origin: Origin { image: 0, method: 0 },
         mark,
     });

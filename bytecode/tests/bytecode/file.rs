@@ -27,7 +27,7 @@ fn an_image_is_read_as_it_was_written() {
 #[test]
 fn the_bytes_are_the_same_on_every_machine() {
     let bytes = encode(&Image::default());
-    assert_eq!(bytes[..16], *b"\x89TWB\r\n\x1a\n\x02\x00\x01\x00\x08\x00\x00\x00");
+    assert_eq!(bytes[..16], *b"\x89TWB\r\n\x1a\n\x03\x00\x01\x00\x08\x00\x00\x00");
     assert_eq!(
         bytes.len(),
         56 + 8 * 16 + 7,
@@ -64,9 +64,26 @@ fn the_content_hash_sees_what_a_program_does() {
 fn a_file_of_another_format_names_both_versions() {
     let mut bytes = encode(&builder::tank());
     assert_eq!(decode(b"#!/bin/sh"), Err(ImageError::NotAnImage));
-    bytes[8] = 3;
+    bytes[8] = 4;
     let error = decode(&bytes).expect_err("a newer format");
-    assert_eq!(error.to_string(), "the image has the newer format 3; this build reads format 2");
+    assert_eq!(error.to_string(), "the image has the newer format 4; this build reads format 3");
+    bytes[8] = 1;
+    let error = decode(&bytes).expect_err("an older format");
+    assert_eq!(error.to_string(), "the image has format 1; this build reads format 3");
+}
+
+/// Stores keep images, so the format before, which has fewer instructions, is still read.
+#[test]
+fn a_file_of_format_2_is_read() {
+    let mut bytes = encode(&builder::tank());
+    bytes[8] = 2;
+    let table = 56 + 12 * 16;
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&bytes[..52]);
+    checksum.update(&bytes[56..table]);
+    let checksum = checksum.finalize();
+    bytes[52..56].copy_from_slice(&checksum.to_le_bytes());
+    assert_eq!(decode(&bytes).expect("an image of format 2"), builder::tank());
 }
 
 #[test]

@@ -384,22 +384,21 @@ fn a_conditional_statement_yields_nothing() {
     check_bytecode(
         "G = ( a: x = ( x < 3 ifTrue: [ self foo ] ) )",
         expect![[r#"
-        G>>a:
-        0000  load_integer  r3, 3
-        0001  less_jump_unless r2, r1, r3, site0 ; <
-        0003  jump_unless   r2, 0011, fallback 0008
-        0005  copy          r2, r0
-        0006  send          r2, site1          ; foo
-        0007  answer_self
-        0008  make_block    r3, code1
-        0009  send          r2, site2          ; ifTrue:
-        0010  answer_self
-        0011  answer_self
-        code1
-        0000  copy          r1, r0
-        0001  send          r1, site0          ; foo
-        0002  answer        r1
-    "#]],
+            G>>a:
+            0000  less_tiny_jump_unless r2, r1, 3, site0 ; <
+            0002  jump_unless   r2, 0010, fallback 0007
+            0004  copy          r2, r0
+            0005  send          r2, site1          ; foo
+            0006  answer_self
+            0007  make_block    r3, code1
+            0008  send          r2, site2          ; ifTrue:
+            0009  answer_self
+            0010  answer_self
+            code1
+            0000  copy          r1, r0
+            0001  send          r1, site0          ; foo
+            0002  answer        r1
+        "#]],
     );
 }
 
@@ -472,34 +471,33 @@ fn and_and_or_jump_without_making_booleans() {
     check_bytecode(
         "G = ( a: x b: y = ( (x > 1 and: [ y == nil or: [ y < x ] ]) ifTrue: [ ^1 ]. ^2 ) )",
         expect![[r#"
-        G>>a:b:
-        0000  load_integer  r4, 1
-        0001  greater_jump_unless r3, r1, r4, site0 ; >
-        0003  jump_unless   r3, 0016, fallback 0012
-        0005  jump_if_nil   r2, 0010
-        0006  less_jump_unless r3, r2, r1, site1 ; <
-        0008  jump_unless   r3, 0016, fallback 0014
-        0010  load_integer  r3, 1
-        0011  answer        r3
-        0012  make_block    r4, code1
-        0013  send          r3, site2          ; and:
-        0014  make_block    r4, code3
-        0015  send          r3, site3          ; ifTrue:
-        0016  load_integer  r3, 2
-        0017  answer        r3
-        code1, captures r2 r1
-        0000  load_nil      r4
-        0001  identical     r3, r1, r4
-        0002  make_block    r4, code2
-        0003  send          r3, site0          ; or:
-        0004  answer        r3
-        code2, captures r1 r2
-        0000  less          r3, r1, r2, site0  ; <
-        0002  answer        r3
-        code3
-        0000  load_integer  r1, 1
-        0001  answer_home   r1
-    "#]],
+            G>>a:b:
+            0000  greater_tiny_jump_unless r3, r1, 1, site0 ; >
+            0002  jump_unless   r3, 0015, fallback 0011
+            0004  jump_if_nil   r2, 0009
+            0005  less_jump_unless r3, r2, r1, site1 ; <
+            0007  jump_unless   r3, 0015, fallback 0013
+            0009  load_integer  r3, 1
+            0010  answer        r3
+            0011  make_block    r4, code1
+            0012  send          r3, site2          ; and:
+            0013  make_block    r4, code3
+            0014  send          r3, site3          ; ifTrue:
+            0015  load_integer  r3, 2
+            0016  answer        r3
+            code1, captures r2 r1
+            0000  load_nil      r4
+            0001  identical     r3, r1, r4
+            0002  make_block    r4, code2
+            0003  send          r3, site0          ; or:
+            0004  answer        r3
+            code2, captures r1 r2
+            0000  less          r3, r1, r2, site0  ; <
+            0002  answer        r3
+            code3
+            0000  load_integer  r1, 1
+            0001  answer_home   r1
+        "#]],
     );
 }
 
@@ -585,16 +583,15 @@ fn a_while_loop_may_have_its_test_last() {
     check_bytecode(
         "G = ( a: x = ( [ x foo. x next > 3 ] whileFalse ) )",
         expect![[r#"
-        0000  copy          r3, r1
-        0001  send          r3, site0          ; foo
-        0002  copy          r2, r1
-        0003  send          r2, site1          ; next
-        0004  load_integer  r3, 3
-        0005  greater_jump_unless r2, r2, r3, site2 ; >
-        0007  jump_unless   r2, 0010
-        0009  answer_self
-        0010  jump_back     0000
-    "#]],
+            0000  copy          r3, r1
+            0001  send          r3, site0          ; foo
+            0002  copy          r2, r1
+            0003  send          r2, site1          ; next
+            0004  greater_tiny_jump_unless r2, r2, 3, site2 ; >
+            0006  jump_unless   r2, 0009
+            0008  answer_self
+            0009  jump_back     0000
+        "#]],
     );
 }
 

@@ -369,7 +369,17 @@ impl Interpreter<'_> {
                 | Op::GreaterEqualJumpUnless { dst, left, right, site: at }
                 | Op::EqualJumpUnless { dst, left, right, site: at }
                 | Op::NotEqualJumpUnless { dst, left, right, site: at } => binary!(dst, left, right, at),
-                Op::AddTiny { dst, left, right, site: at } | Op::SubtractTiny { dst, left, right, site: at } => {
+                Op::AddTiny { dst, left, right, site: at }
+                | Op::SubtractTiny { dst, left, right, site: at }
+                | Op::MultiplyTiny { dst, left, right, site: at }
+                | Op::QuotientTiny { dst, left, right, site: at }
+                | Op::ModuloTiny { dst, left, right, site: at }
+                | Op::LessTinyJumpUnless { dst, left, right, site: at }
+                | Op::LessEqualTinyJumpUnless { dst, left, right, site: at }
+                | Op::GreaterTinyJumpUnless { dst, left, right, site: at }
+                | Op::GreaterEqualTinyJumpUnless { dst, left, right, site: at }
+                | Op::EqualTinyJumpUnless { dst, left, right, site: at }
+                | Op::NotEqualTinyJumpUnless { dst, left, right, site: at } => {
                     let (selector, _) = site(at);
                     let right = Value::Integer(i64::from(right.0));
                     let answer = operate(selector, &value(registers, left), &right);
@@ -416,6 +426,8 @@ impl Interpreter<'_> {
                 | Op::LoadSlot { .. }
                 | Op::StoreSlot { .. }
                 | Op::Divide { .. }
+                | Op::At { .. }
+                | Op::AtPut { .. }
                 | Op::LoadConstant { .. }
                 | Op::LoadShared { .. }
                 | Op::StoreShared { .. }

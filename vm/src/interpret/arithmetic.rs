@@ -5,8 +5,63 @@
 
 use crate::interpret::*;
 
-// The send of an arithmetic instruction: arguments above the window, the answer to `dst`.
-handler!(cold operate_slow(pc, base, vm, insn, fp, caches) {
+/// The operand of one byte at the end of the word.
+macro_rules! tiny {
+    ($insn:expr) => {
+        i64::from(($insn >> 24) as i8)
+    };
+}
+
+// The send of an arithmetic instruction, or of `at`: arguments above the window, the answer to `dst`.
+handler!(apart operate_slow(pc, base, vm, insn, fp, caches) {
+    let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
+    let cache = (*caches.add((*pc & 0xffff) as usize)).as_ptr();
+    if (*cache).class != (*vm).class_of(left).0 {
+        slow!(operate_in_full, pc, base, vm, insn, fp, caches)
+    }
+    if (*cache).hit == Hit::Code {
+        let window = window_above(fp);
+        *window = left;
+        *window.add(1) = right;
+        let code = (*cache).target as *const LinkedCode;
+        activate!(operate_in_full, pc, pc.add(1), window, base.add(a!(insn)), vm, insn, fp, caches, base, code)
+    }
+    if is_primitive((*cache).hit) {
+        slow!(operate_primitive, pc, base, vm, insn, fp, caches)
+    }
+    slow!(operate_in_full, pc, base, vm, insn, fp, caches)
+});
+
+handler!(apart operate_primitive(pc, base, vm, insn, fp, caches) {
+    let window = window_above(fp);
+    // A primitive may use more of the stack than it was given.
+    if window.add(8) > (*vm).run.stack.high_water {
+        slow!(operate_in_full, pc, base, vm, insn, fp, caches)
+    }
+    *window = *base.add(b!(insn));
+    *window.add(1) = *base.add(c!(insn));
+    let method = (*(*caches.add((*pc & 0xffff) as usize)).as_ptr()).target as *const LinkedMethod;
+    (*vm).run.pc = pc.add(1);
+    (*vm).run.base = base;
+    (*vm).run.frame = fp;
+    (*vm).run.scratch_top = window.add(2);
+    match run_primitive(vm, method, window) {
+        Some(answer) => {
+            *base.add(a!(insn)) = answer;
+            next!(pc.add(1), base, vm, fp, caches)
+        }
+        None => slow!(operate_stopped, pc, base, vm, insn, fp, caches),
+    }
+});
+
+handler!(cold operate_stopped(pc, base, vm, insn, fp, caches) {
+    publish!(pc.add(1), base, vm, fp, {
+        let stop = (*vm).run.pending_stop;
+        (*vm).settle(Err(stop), base.add(a!(insn)), window_above(fp))
+    })
+});
+
+handler!(cold operate_in_full(pc, base, vm, insn, fp, caches) {
     let site = (*pc & 0xffff) as usize;
     let window = window_above(fp);
     *window = *base.add(b!(insn));
@@ -14,12 +69,22 @@ handler!(cold operate_slow(pc, base, vm, insn, fp, caches) {
     publish!(pc.add(1), base, vm, fp, (*vm).send_at_site(window, base.add(a!(insn)), site))
 });
 
+/// Whether a hit is one of a primitive that `target` points to.
+fn is_primitive(hit: Hit) -> bool {
+    match hit {
+        Hit::Primitive | Hit::ArrayAt | Hit::ArrayAtPut | Hit::ArraySize => true,
+        Hit::ListAt | Hit::ListAtPut | Hit::ListAdd | Hit::StringAt => true,
+        Hit::Empty | Hit::Code | Hit::Getter | Hit::Constant | Hit::BlockValue | Hit::TwinCode | Hit::New => false,
+        Hit::Itself | Hit::Slot | Hit::Literal | Hit::Store | Hit::StoreAnswer => false,
+    }
+}
+
 // The same where the right operand stands in the instruction.
 handler!(cold operate_tiny_slow(pc, base, vm, insn, fp, caches) {
     let site = (*pc & 0xffff) as usize;
     let window = window_above(fp);
     *window = *base.add(b!(insn));
-    *window.add(1) = Value::from_bits((i64::from((insn >> 24) as i8) as u64) << 1);
+    *window.add(1) = Value::from_bits((tiny!(insn) as u64) << 1);
     publish!(pc.add(1), base, vm, fp, (*vm).send_at_site(window, base.add(a!(insn)), site))
 });
 
@@ -127,18 +192,23 @@ fn floor_modulo(left: i64, right: i64) -> Option<Value> {
 }
 
 macro_rules! arithmetic_tiny {
-    ($name:ident, $checked:ident, |$x:ident, $y:ident| $floats:expr) => {
+    (
+        $name:ident,
+        |$left:ident, $right:ident| $integers:expr,
+        |$x:ident, $y:ident| $floats:expr
+    ) => {
         handler!($name(pc, base, vm, insn, fp, caches) {
-            let left = *base.add(b!(insn));
-            let right = i64::from((insn >> 24) as i8);
-            if left.is_integer() {
-                if let Some(bits) = (left.bits() as i64).$checked(right << 1) {
-                    *base.add(a!(insn)) = Value::from_bits(bits as u64);
+            let ($left, $right) = (*base.add(b!(insn)), tiny!(insn));
+            if $left.is_integer() {
+                let result: Option<Value> = $integers;
+                if let Some(result) = result {
+                    *base.add(a!(insn)) = result;
                     next!(pc.add(1), base, vm, fp, caches)
                 }
-            } else if left.is_float() {
-                let ($x, $y) = (left.float_unchecked(), right as f64);
-                if let Some(result) = Value::float($floats) {
+            } else if $left.is_float() {
+                let ($x, $y) = ($left.float_unchecked(), $right as f64);
+                let result: Option<f64> = $floats;
+                if let Some(result) = result.and_then(Value::float) {
                     *base.add(a!(insn)) = result;
                     next!(pc.add(1), base, vm, fp, caches)
                 }
@@ -148,8 +218,13 @@ macro_rules! arithmetic_tiny {
     };
 }
 
-arithmetic_tiny!(add_tiny, checked_add, |x, y| x + y);
-arithmetic_tiny!(subtract_tiny, checked_sub, |x, y| x - y);
+arithmetic_tiny!(add_tiny, |left, right| checked((left.bits() as i64).checked_add(right << 1)), |x, y| Some(x + y));
+arithmetic_tiny!(subtract_tiny, |left, right| checked((left.bits() as i64).checked_sub(right << 1)), |x, y| Some(
+    x - y
+));
+arithmetic_tiny!(multiply_tiny, |left, right| checked((left.bits() as i64).checked_mul(right)), |x, y| Some(x * y));
+arithmetic_tiny!(quotient_tiny, |left, right| floor_quotient(left.integer_unchecked(), right), |_x, _y| None);
+arithmetic_tiny!(modulo_tiny, |left, right| floor_modulo(left.integer_unchecked(), right), |_x, _y| None);
 
 macro_rules! comparison {
     ($name:ident, $mixed:ident, $fused:ident, $fused_mixed:ident, $operator:tt) => {
@@ -229,3 +304,32 @@ comparison!(greater, greater_mixed, greater_jump_unless, greater_jump_unless_mix
 comparison!(greater_equal, greater_equal_mixed, greater_equal_jump_unless, greater_equal_jump_unless_mixed, >=);
 comparison!(equal, equal_mixed, equal_jump_unless, equal_jump_unless_mixed, ==);
 comparison!(not_equal, not_equal_mixed, not_equal_jump_unless, not_equal_jump_unless_mixed, !=);
+
+macro_rules! comparison_tiny {
+    ($fused:ident, $operator:tt) => {
+        handler!($fused(pc, base, vm, insn, fp, caches) {
+            let left = *base.add(b!(insn));
+            let answer = if left.is_integer() {
+                (left.bits() as i64) $operator tiny!(insn) << 1
+            } else if left.is_float() {
+                left.float_unchecked() $operator tiny!(insn) as f64
+            } else {
+                slow!(operate_tiny_slow, pc, base, vm, insn, fp, caches)
+            };
+            // The words: this one's second, then the two of `jump_unless`.
+            let after = pc.add(3);
+            if answer {
+                next!(after, base, vm, fp, caches)
+            }
+            keep_branch!();
+            next!(after.offset(sbx!(*pc.add(1))), base, vm, fp, caches)
+        });
+    };
+}
+
+comparison_tiny!(less_tiny_jump_unless, <);
+comparison_tiny!(less_equal_tiny_jump_unless, <=);
+comparison_tiny!(greater_tiny_jump_unless, >);
+comparison_tiny!(greater_equal_tiny_jump_unless, >=);
+comparison_tiny!(equal_tiny_jump_unless, ==);
+comparison_tiny!(not_equal_tiny_jump_unless, !=);

@@ -238,7 +238,7 @@ const fn receiver_bytes() -> [u8; 256] {
         while at < operands.len() {
             let (name, kind) = operands[at];
             sends |= same(kind, "Site");
-            if byte == 0 && (same(name, "base") || same(name, "left")) {
+            if byte == 0 && (same(name, "base") || same(name, "left") || same(name, "receiver")) {
                 // What comes before a receiver are registers, of one byte each.
                 byte = 1 + at as u8;
             }

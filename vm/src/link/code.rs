@@ -11,12 +11,37 @@ use twintalk_bytecode::op::Op;
 use twintalk_bytecode::operand::{self, Count, Reg};
 
 use super::{Bound, Context, LinkError, Linker, ROWS_MAX, WORDS_TOTAL_MAX};
-use crate::class::{Cache, ClassId, ClassKind, LinkedCode, LinkedMethod, LinkedSite, Mark, Origin};
+use crate::class::{Cache, ClassId, ClassKind, Hit, LinkedCode, LinkedMethod, LinkedSite, Mark, Origin};
 use crate::heap;
 use crate::primitive;
 use crate::symbol::Symbol;
 use crate::value::Value;
 use crate::vm::stub;
+
+/// What a method of this code does, if that needs no activation.
+fn quick(code: &LinkedCode) -> (Hit, usize) {
+    let ops: Vec<Op> = codec::instructions(&code.words).map_while(|item| item.ok()).map(|(_, op)| op).take(3).collect();
+    let literal = |value: Value| (Hit::Literal, value.bits() as usize);
+    match *ops.as_slice() {
+        [Op::AnswerSelf {}] => (Hit::Itself, 0),
+        [first, Op::Answer { value }] => match first {
+            Op::LoadSlot { dst, slot } if dst == value => (Hit::Slot, usize::from(slot.0)),
+            Op::LoadNil { dst } if dst == value => literal(Value::NIL),
+            Op::LoadTrue { dst } if dst == value => literal(Value::TRUE),
+            Op::LoadFalse { dst } if dst == value => literal(Value::FALSE),
+            Op::LoadInteger { dst, value: number } if dst == value => literal(Value::small(i64::from(number.0))),
+            Op::LoadLiteral { dst, literal: row } if dst == value => literal(code.literals[usize::from(row.0)]),
+            Op::StoreSlot { src, slot } if src == value && src == Reg(1) && code.argument_count == 1 => {
+                (Hit::StoreAnswer, usize::from(slot.0))
+            }
+            _ => (Hit::Code, 0),
+        },
+        [Op::StoreSlot { src: Reg(1), slot }, Op::AnswerSelf {}] if code.argument_count == 1 => {
+            (Hit::Store, usize::from(slot.0))
+        }
+        _ => (Hit::Code, 0),
+    }
+}
 
 /// The literals of one code, which linking adds to.
 struct Literals {
@@ -51,14 +76,17 @@ impl<'a> Linker<'a, '_> {
             argument_count: method.argument_count,
             codes: Vec::new(),
             primitive: None,
+            quick: (Hit::Code, 0),
             origin: Origin { image: number as u16, method: id.0 },
             mark: Mark::None,
         };
         self.vm.linked_words += 64;
         match &method.body {
             Body::Primitive => {
-                linked.primitive = primitive::find(&format!("{prefix}{selector_text}"));
+                let name = format!("{prefix}{selector_text}");
+                linked.primitive = primitive::find(&name);
                 let missing = linked.primitive.is_none();
+                linked.quick.0 = if missing { Hit::Code } else { primitive::quick(&name) };
                 let linked = self.vm.methods.add(linked);
                 if missing {
                     let ops = [Op::Stub { kind: Count(stub::MISSING) }, Op::Answer { value: Reg(0) }];
@@ -73,6 +101,11 @@ impl<'a> Linker<'a, '_> {
                 let mut result = Vec::with_capacity(codes.len());
                 for (index, code) in codes.iter().enumerate() {
                     result.push(self.code(number, image, id, index, code, linked, context)?);
+                }
+                if self.vm.class(context.class).kind != ClassKind::Twin
+                    && let [code] = result.as_slice()
+                {
+                    self.vm.methods.set_quick(linked, quick(code));
                 }
                 self.vm.methods.set_codes(linked, result);
                 Ok(linked)

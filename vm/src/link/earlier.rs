@@ -17,7 +17,7 @@ use twintalk_bytecode::op::Op;
 use twintalk_bytecode::operand::{Count, Reg};
 
 use super::{Context, LinkError, Linker, ROWS_MAX};
-use crate::class::{ClassId, LinkedMethod, Mark, Origin};
+use crate::class::{ClassId, Hit, LinkedMethod, Mark, Origin};
 use crate::symbol::Symbol;
 use crate::value::Value;
 use crate::vm::{Vm, stub};
@@ -133,6 +133,7 @@ impl Vm {
             argument_count: method.argument_count,
             codes: Vec::new(),
             primitive: None,
+            quick: (Hit::Code, 0),
             origin,
             mark: Mark::None,
         });

@@ -185,6 +185,7 @@ impl<'a> Linker<'a, '_> {
             image: number as u16,
             traits,
             initialiser: None,
+            template: Box::new([]),
             slots,
             constants: FxHashMap::default(),
             methods: FxHashMap::default(),

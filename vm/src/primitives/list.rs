@@ -4,6 +4,7 @@
 //! them in parts (`part.rs`), `array` being the root, and `start` counts positions there. It has parts until it is empty.
 
 use crate::fault::ExceptionKind;
+use crate::heap::{self, Heap};
 use crate::part::{FAN, LEAF, span};
 use crate::primitive::{Row, Stop, Window};
 use crate::primitives::array::{fill, new_array};
@@ -24,9 +25,9 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The slots of a list, in the order of `kernel/List.twin`.
-const ARRAY: usize = 0;
-const START: usize = 1;
-const SIZE: usize = 2;
+pub(crate) const ARRAY: usize = 0;
+pub(crate) const START: usize = 1;
+pub(crate) const SIZE: usize = 2;
 
 /// The receiver, a list.
 #[derive(Clone, Copy)]
@@ -61,6 +62,54 @@ fn list(vm: &mut Vm, window: Window) -> Result<List, Stop> {
         }
     }
     Err(vm.wrong_receiver("lists", object))
+}
+
+/// Where the elements of a small list lie and how many there are: its array, `start` and `size`. The object has a list's
+/// slots, which may hold anything; `None` where the primitives are to say what that is.
+#[inline(always)]
+fn in_place(heap: &Heap, object: Value) -> Option<(Value, u64, u64)> {
+    let array = heap.slot(object, ARRAY);
+    let (start, size) = (heap.slot(object, START), heap.slot(object, SIZE));
+    // Both are integers, and not negative.
+    if (start.bits() | size.bits()) & (1 << 63 | 1) != 0 || !array.is_pointer() {
+        return None;
+    }
+    let (start, size) = (start.bits() >> 1, size.bits() >> 1);
+    let room = heap.array_size_in_place(array)?.bits() >> 1;
+    (start + size <= room).then_some((array, start, size))
+}
+
+/// The element of a small list at an index counted from 1.
+#[inline(always)]
+pub(crate) fn element_in_place(heap: &Heap, object: Value, index: Value) -> Option<Value> {
+    let (array, start, size) = in_place(heap, object)?;
+    let index = index.bits().rotate_right(1).wrapping_sub(1);
+    if index >= size {
+        return None;
+    }
+    heap.any_element_in_place(array, Value::from_bits((start + index + 1) << 1))
+}
+
+/// Writes the element of a small list at an index counted from 1. Answers whether it did.
+#[inline(always)]
+pub(crate) fn put_in_place(heap: &mut Heap, object: Value, index: Value, value: Value) -> bool {
+    let Some((array, start, size)) = in_place(heap, object) else { return false };
+    let index = index.bits().rotate_right(1).wrapping_sub(1);
+    index < size && heap.put_any_in_place(array, Value::from_bits((start + index + 1) << 1), value)
+}
+
+/// Appends to a small list that has room and may be written to. Answers whether it did.
+#[inline(always)]
+pub(crate) fn add_in_place(heap: &mut Heap, object: Value, value: Value) -> bool {
+    if heap.has_flags(object, heap::GUARDED) {
+        return false;
+    }
+    let Some((array, start, size)) = in_place(heap, object) else { return false };
+    if !heap.put_any_in_place(array, Value::from_bits((start + size + 1) << 1), value) {
+        return false;
+    }
+    heap.init_slot(object, SIZE, Value::from_bits((size + 1) << 1));
+    true
 }
 
 fn set_counts(vm: &mut Vm, object: Value, start: usize, size: usize) {

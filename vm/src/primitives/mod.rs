@@ -12,7 +12,7 @@ mod exception;
 mod float;
 mod hashed;
 mod integer;
-mod list;
+pub(crate) mod list;
 mod object;
 mod promise;
 mod prototype;

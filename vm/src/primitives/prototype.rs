@@ -19,10 +19,13 @@ pub const ROWS: &[Row] = &[
     ("Object.perform:withArguments:", perform_with_arguments),
 ];
 
-/// A new object: its slots started, then `initialize` sent, which cannot change what is answered.
+/// A new object: its slots as the template says, the others started, then `initialize` sent, which cannot change what is answered.
 fn new(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let object = basic_new(vm, window)?;
     let class = vm.class_of(object);
+    for index in 0..vm.class(class).template.len() {
+        vm.heap.init_slot(object, index, vm.class(class).template[index]);
+    }
     match vm.class(class).initialiser {
         None => Ok(object),
         Some(initialiser) => {

@@ -278,14 +278,23 @@ impl Resolver<'_> {
                 Found::Code(code) => Some(self.vm.name_of(code)),
                 Found::Primitive(_) => None,
             },
-            Hit::Primitive => match self.addresses.get(&cache.target)? {
+            Hit::Primitive
+            | Hit::ArrayAt
+            | Hit::ArrayAtPut
+            | Hit::ArraySize
+            | Hit::ListAt
+            | Hit::ListAtPut
+            | Hit::ListAdd
+            | Hit::StringAt => match self.addresses.get(&cache.target)? {
                 Found::Primitive(method) => Some(format!("{} (primitive)", self.vm.name_of_method(method))),
                 Found::Code(_) => None,
             },
-            Hit::Getter => Some("a slot".to_owned()),
+            Hit::Getter | Hit::Slot | Hit::Store | Hit::StoreAnswer => Some("a slot".to_owned()),
+            Hit::Itself => Some("the receiver".to_owned()),
+            Hit::Literal => Some("a literal".to_owned()),
+            Hit::New => Some("a new object".to_owned()),
             Hit::Constant => Some("a constant".to_owned()),
             Hit::BlockValue => Some("a block".to_owned()),
-            Hit::Reference => Some("a twin".to_owned()),
         }
     }
 

@@ -5,6 +5,7 @@ mod block;
 mod clone;
 mod exception;
 mod hostile;
+mod index;
 mod object;
 mod primitive;
 mod profile;
