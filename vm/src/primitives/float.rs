@@ -5,7 +5,7 @@
 //! that reads back as the same number, as Rust prints it.
 
 use num_bigint::BigInt;
-use num_traits::{FromPrimitive, Zero};
+use num_traits::{FromPrimitive, ToPrimitive, Zero};
 
 use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
@@ -47,15 +47,20 @@ pub const ROWS: &[Row] = &[
     ("Float.sinh", sinh),
     ("Float.cosh", cosh),
     ("Float.tanh", tanh),
+    ("Float.arcSinh", arc_sinh),
+    ("Float.arcCosh", arc_cosh),
+    ("Float.arcTanh", arc_tanh),
     ("Float.raisedTo:", raised_to),
     ("Float.truncated", truncated),
     ("Float.rounded", rounded),
     ("Float.floor", floor),
     ("Float.ceiling", ceiling),
     ("Float.significandAndExponent", significand_and_exponent),
+    ("Float.asBits", as_bits),
     ("Float.printString", print_string),
     ("Float class.infinity", infinity),
     ("Float class.nan", nan),
+    ("Float class.fromBits:", from_bits),
 ];
 
 /// The receiver, a float.
@@ -181,6 +186,7 @@ functions! {
     sinh = libm::sinh;
     cosh = libm::cosh;
     tanh = libm::tanh;
+    arc_sinh = libm::asinh;
 }
 
 /// A function that has no answer for some numbers, with what to say of them.
@@ -206,6 +212,8 @@ partial_functions! {
     log2 = libm::log2, |x| x > 0.0, "logarithm";
     arc_sin = libm::asin, |x| (-1.0..=1.0).contains(&x), "arc sine";
     arc_cos = libm::acos, |x| (-1.0..=1.0).contains(&x), "arc cosine";
+    arc_cosh = libm::acosh, |x| x >= 1.0, "arc hyperbolic cosine";
+    arc_tanh = libm::atanh, |x| x > -1.0 && x < 1.0, "arc hyperbolic tangent";
 }
 
 fn arc_tan_2(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
@@ -304,4 +312,19 @@ fn infinity(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
 
 fn nan(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
     vm.new_float(f64::NAN)
+}
+
+fn as_bits(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let bits = receiver(vm, window)?.to_bits();
+    vm.new_big_integer(&BigInt::from(bits))
+}
+
+/// Every pattern that is no number answers the one nan.
+fn from_bits(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let argument = window.argument(vm, 0);
+    let Some(bits) = vm.as_big_integer(argument).and_then(|bits| bits.to_u64()) else {
+        return Err(vm.wrong_argument("an integer of 64 bits, not below zero,", argument));
+    };
+    let number = f64::from_bits(bits);
+    vm.new_float(if number.is_nan() { f64::NAN } else { number })
 }

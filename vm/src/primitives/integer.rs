@@ -39,7 +39,9 @@ pub const ROWS: &[Row] = &[
     ("Integer.bitXor:", bit_xor),
     ("Integer.bitShift:", bit_shift),
     ("Integer.bitLength", bit_length),
+    ("Integer.bitCount", bit_count),
     ("Integer.power:", power),
+    ("Integer.raisedTo:modulo:", power_modulo),
     ("Integer.sqrtFloor", square_root_floor),
     ("Integer.asFloat", as_float),
     ("Integer.floatQuotient:", float_quotient),
@@ -456,6 +458,31 @@ fn bit_shift(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn bit_length(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let number = receiver(vm, window)?.into_big().expect("the receiver is an integer");
     Ok(Value::small(number.bits() as i64))
+}
+
+fn bit_count(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let number = receiver(vm, window)?.into_big().expect("the receiver is an integer");
+    if number.is_negative() {
+        return Err(vm.raise(ExceptionKind::ArithmeticError, "a number below zero has bits without end: ask its abs"));
+    }
+    vm.spend((number.bits() / 512) as usize);
+    Ok(Value::small(number.magnitude().count_ones() as i64))
+}
+
+/// A power of which only the rest by a modulus is kept, so that neither grows.
+fn power_modulo(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let (base, exponent) = both_large(vm, window)?;
+    let modulus = integer_argument(vm, window, 1)?;
+    if exponent.is_negative() || !modulus.is_positive() {
+        let text = "raisedTo:modulo: takes an exponent not below zero and a modulus above zero";
+        return Err(vm.raise(ExceptionKind::ArithmeticError, text));
+    }
+    // A product and a rest for each bit of the exponent. All that is checked before the work begins.
+    let words = modulus.bits() / 64 + 1;
+    let cost = (words + words * words / 256).saturating_mul(exponent.bits() + 1) / 4;
+    vm.charge(u32::try_from(cost).unwrap_or(u32::MAX))?;
+    vm.charge_product(&base, &modulus);
+    vm.new_big_integer(&base.mod_floor(&modulus).modpow(&exponent, &modulus))
 }
 
 fn power(vm: &mut Vm, window: Window) -> Result<Value, Stop> {

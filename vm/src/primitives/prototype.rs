@@ -16,6 +16,7 @@ pub const ROWS: &[Row] = &[
     ("Object.perform:with:", perform),
     ("Object.perform:with:with:", perform),
     ("Object.perform:with:with:with:", perform),
+    ("Object.perform:with:with:with:with:", perform),
     ("Object.perform:withArguments:", perform_with_arguments),
 ];
 
