@@ -29,7 +29,7 @@ pub(crate) fn load(
     partition: Partition,
     path: &str,
 ) -> Result<(), StoreError> {
-    if residents.get(path).is_some() {
+    if residents.knows(path) {
         return Ok(());
     }
     let mut key = Key::new();
@@ -162,7 +162,7 @@ impl World for Near<'_> {
         if self.note(loaded).is_none() {
             return Answer::NotYet;
         }
-        Answer::Here(self.residents.get(path).filter(|view| view.exists).map(|view| view.image))
+        Answer::Here(self.residents.image(path))
     }
 
     fn is_quarantined(&mut self, path: &str) -> bool {

@@ -8,6 +8,7 @@
 //!
 //! The same bytes, without path and position, are a row of the table `state` (`spec/record.md`, "Rows").
 
+use std::cell::Cell;
 use std::hash::{BuildHasher, BuildHasherDefault};
 
 use hashbrown::HashTable;
@@ -61,19 +62,17 @@ fn split_path(run: &[u8]) -> (&[u8], &[u8]) {
 
 /// What a run says.
 fn read(run: &[u8]) -> View<'_> {
-    let (path, mut rest) = split_path(run);
+    let path = std::str::from_utf8(split_path(run).0).expect("written from a path");
+    read_of(path, run)
+}
+
+/// What the run of `path` says.
+fn read_of<'a>(path: &'a str, run: &'a [u8]) -> View<'a> {
+    let (_, mut rest) = split_path(run);
     let mut number = || get_number(&mut rest).expect("written by `write`");
     let last = Position { block: number(), index: number() as u32 };
     let (life, turn) = (number(), number());
-    View {
-        path: std::str::from_utf8(path).expect("written from a path"),
-        dirty: run[0] & DIRTY != 0,
-        exists: run[0] & EXISTS != 0,
-        life,
-        last,
-        turn,
-        image: rest,
-    }
+    View { path, dirty: run[0] & DIRTY != 0, exists: run[0] & EXISTS != 0, life, last, turn, image: rest }
 }
 
 /// Every path that is in memory.
@@ -84,6 +83,8 @@ pub(crate) struct Residents {
     dirty: usize,
     bytes: usize,
     scratch: Vec<u8>,
+    /// The path that was looked for last: a turn asks for its receiver again and again.
+    recent: Cell<Option<Handle>>,
     /// What twins keep apart.
     pub pieces: Pieces,
 }
@@ -95,12 +96,29 @@ fn hash(path: &[u8]) -> u64 {
 impl Residents {
     fn find(&self, path: &str) -> Option<Handle> {
         let path = path.as_bytes();
-        self.table.find(hash(path), |handle| split_path(self.slab.get(*handle)).0 == path).copied()
+        let is_it = |handle: &Handle| split_path(self.slab.get(*handle)).0 == path;
+        if let Some(handle) = self.recent.get().filter(is_it) {
+            return Some(handle);
+        }
+        let found = self.table.find(hash(path), is_it).copied();
+        self.recent.set(found.or(self.recent.get()));
+        found
+    }
+
+    /// Whether memory knows of `path`.
+    pub fn knows(&self, path: &str) -> bool {
+        self.find(path).is_some()
     }
 
     /// What memory knows of `path`.
-    pub fn get(&self, path: &str) -> Option<View<'_>> {
-        self.find(path).map(|handle| read(self.slab.get(handle)))
+    pub fn get<'a>(&'a self, path: &'a str) -> Option<View<'a>> {
+        self.find(path).map(|handle| read_of(path, self.slab.get(handle)))
+    }
+
+    /// The twin at rest, if there is one at `path`.
+    pub fn image(&self, path: &str) -> Option<&[u8]> {
+        let run = self.slab.get(self.find(path)?);
+        (run[0] & EXISTS != 0).then(|| read_of("", run).image)
     }
 
     /// Puts what is known of a path.
@@ -129,6 +147,7 @@ impl Residents {
                 self.dirty -= usize::from(old[0] & DIRTY != 0);
                 if !self.slab.replace(handle, run) {
                     self.slab.remove(handle);
+                    self.recent.set(None);
                     *place.get_mut() = self.slab.insert(run);
                 }
             }
@@ -141,7 +160,7 @@ impl Residents {
     /// Moves a path that is in memory on to a later record or turn; answers whether it is in memory.
     pub fn advance(&mut self, path: &str, last: Option<Position>, turn: Option<u64>) -> bool {
         let Some(handle) = self.find(path) else { return false };
-        let old = read(self.slab.get(handle));
+        let old = read_of(path, self.slab.get(handle));
         let was_dirty = old.dirty;
         let new = View { dirty: true, last: last.unwrap_or(old.last), turn: turn.unwrap_or(old.turn), ..old };
         let start = 1 + number_bytes(path.len() as u64) + path.len();
@@ -188,6 +207,7 @@ impl Residents {
             *self = Residents { pieces, ..Residents::default() };
             return;
         }
+        self.recent.set(None);
         let (slab, bytes) = (&mut self.slab, &mut self.bytes);
         self.table.retain(|handle| {
             let run = slab.get(*handle);
@@ -261,7 +281,17 @@ pub(crate) fn put_number(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Takes a number off the front; `None` if the bytes end or the number is too long.
+#[inline]
 pub(crate) fn get_number(bytes: &mut &[u8]) -> Option<u64> {
+    // Most are small.
+    if let Some((&byte @ 0..0x80, rest)) = bytes.split_first() {
+        *bytes = rest;
+        return Some(u64::from(byte));
+    }
+    get_long_number(bytes)
+}
+
+fn get_long_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

@@ -10,6 +10,7 @@ const STEP: usize = 8;
 const CLASSES: usize = 63;
 /// The longest run that lies in a page.
 pub(crate) const SHORT_MAX: usize = STEP * CLASSES;
+/// No page is longer.
 const PAGE_BYTES: usize = 64 << 10;
 /// A handle is the class in its upper bits and the place in the others.
 const PLACE_BITS: u32 = 26;
@@ -66,6 +67,17 @@ fn class_of_length(length: usize) -> usize {
     if length > SHORT_MAX { CLASSES } else { (length.max(1) - 1) / STEP }
 }
 
+/// How many runs a page has, as a power of two: places are found without a division.
+fn rows_bits(size: usize) -> u32 {
+    (PAGE_BYTES / STEP).ilog2() - size.div_ceil(STEP).next_power_of_two().ilog2()
+}
+
+/// The page of a run, and where in it the run starts.
+fn where_is(handle: Handle, size: usize) -> (usize, usize) {
+    let bits = rows_bits(size);
+    (handle.place() >> bits, (handle.place() & ((1 << bits) - 1)) * size)
+}
+
 impl Slab {
     /// Keeps `run`, which is not empty and whose first byte has nothing above [`OWN_BITS`].
     pub fn insert(&mut self, run: &[u8]) -> Handle {
@@ -84,7 +96,7 @@ impl Slab {
             return Handle::new(class, place);
         }
         let size = size_of_class(class);
-        let rows = PAGE_BYTES / size;
+        let rows = 1 << rows_bits(size);
         let of_class = &mut self.classes[class];
         let place = match of_class.free.pop() {
             Some(place) => place as usize,
@@ -115,9 +127,8 @@ impl Slab {
 
     fn write(&mut self, handle: Handle, run: &[u8]) {
         let size = size_of_class(handle.class());
-        let rows = PAGE_BYTES / size;
-        let page = &mut self.classes[handle.class()].pages[handle.place() / rows];
-        let start = handle.place() % rows * size;
+        let (page, start) = where_is(handle, size);
+        let page = &mut self.classes[handle.class()].pages[page];
         page[start..start + run.len()].copy_from_slice(run);
         page[start] |= ((size - run.len()) as u8) << 5;
     }
@@ -138,9 +149,8 @@ impl Slab {
             return self.long[handle.place()].as_deref().expect("a handle is used while its run is there");
         }
         let size = size_of_class(handle.class());
-        let rows = PAGE_BYTES / size;
-        let page = &self.classes[handle.class()].pages[handle.place() / rows];
-        let run = &page[handle.place() % rows * size..][..size];
+        let (page, start) = where_is(handle, size);
+        let run = &self.classes[handle.class()].pages[page][start..start + size];
         &run[..size - usize::from(run[0] >> 5)]
     }
 
@@ -150,9 +160,8 @@ impl Slab {
             return self.long[handle.place()].as_deref_mut().expect("a handle is used while its run is there");
         }
         let size = size_of_class(handle.class());
-        let rows = PAGE_BYTES / size;
-        let page = &mut self.classes[handle.class()].pages[handle.place() / rows];
-        let run = &mut page[handle.place() % rows * size..][..size];
+        let (page, start) = where_is(handle, size);
+        let run = &mut self.classes[handle.class()].pages[page][start..start + size];
         let length = size - usize::from(run[0] >> 5);
         &mut run[..length]
     }

@@ -163,7 +163,7 @@ impl OnCopies<'_> {
     fn image(&mut self, path: &str) -> Answer<Option<&[u8]>> {
         let exists = self.partitions.of(path).exists(path);
         match self.note(exists) {
-            Answer::Here(true) => Answer::Here(self.partitions.of(path).residents.get(path).map(|view| view.image)),
+            Answer::Here(true) => Answer::Here(self.partitions.of(path).residents.image(path)),
             Answer::Here(false) => Answer::Here(None),
             Answer::NotYet => Answer::NotYet,
         }

@@ -61,12 +61,16 @@ impl Core {
         }
         let seed = self.clock.seed(composite, turn);
         let inquiry = Inquiry::new(0, self.limits.fuel);
-        self.attempt(vm, Attempt { message, now_ns, seed, answers: Vec::new(), inquiry })
+        self.attempt_turn(vm, Attempt { message, now_ns, seed, answers: Vec::new(), inquiry }, turn)
     }
 
     /// Runs a turn, from its start; closes its composite if it needs an answer, else writes its record.
-    pub(crate) fn attempt(&mut self, vm: &mut Vm, mut attempt: Attempt) -> Result<(), StoreError> {
+    pub(crate) fn attempt(&mut self, vm: &mut Vm, attempt: Attempt) -> Result<(), StoreError> {
         let turn = self.turn_of(first_segment(&attempt.message.path))?.0 + 1;
+        self.attempt_turn(vm, attempt, turn)
+    }
+
+    fn attempt_turn(&mut self, vm: &mut Vm, mut attempt: Attempt, turn: u64) -> Result<(), StoreError> {
         let limits = self.limits;
         let Attempt { message, now_ns, seed, answers, inquiry } = &mut attempt;
         let input = TurnInput {
