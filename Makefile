@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench simulate fuzz fmt clean
+.PHONY: help setup build check test demo bench compare count simulate fuzz fmt clean
 
 # The settings of tools/env.sh, then cargo.
 cargo = eval "$$(tools/env.sh)" && cargo
@@ -40,6 +40,14 @@ demo: build ## examples/plant, killed and reopened on the way; DATA=readings.csv
 bench: setup ## the figures of benches/results.md, on this machine; WRITE=1 puts them there
 	@$(cargo) build --release --package twintalk-cli --package twintalk-benches
 	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" $(if $(WRITE),--write)
+
+compare: setup ## the programs of benches/programs beside Lua; ONLY=word some, WRITE=1 puts table and plot into benches/results
+	@$(cargo) build --release --package twintalk-benches
+	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" compare $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+
+count: setup ## their instructions, held against benches/results/instructions.tsv; WRITE=1 makes that anew
+	@$(cargo) build --release --package twintalk-benches
+	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" count $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
 
 simulate: setup ## HOURS=1 of stores on disks that fail as a number says; SEED=7 is one of them, told in full
 	@$(cargo) test --quiet --package twintalk-tests --test simulator -- --nocapture whatever

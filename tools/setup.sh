@@ -26,6 +26,10 @@ ldconfig -p 2> /dev/null | grep -q 'libclang[-.]' || compgen -G '/usr/lib/llvm-*
 compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' > /dev/null \
   || compgen -G '/usr/lib/clang/*/include/stddef.h' > /dev/null || missing+=(libclang-common-14-dev)
 
+if [ "${1:-}" = peers ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+  for peer in lua5.4 luajit valgrind; do command -v "$peer" > /dev/null || missing+=("$peer"); done
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get install --yes --no-install-recommends ${missing[*]}"
   if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then

@@ -1,19 +1,24 @@
--- Primes below a number, ten times.
-local function below(limit)
-  local crossed = {}
-  for i = 1, limit do crossed[i] = false end
+-- The sieve of Eratosthenes: an array of booleans, read and written. A round finds the primes up to 5,000.
+local function primes_up_to(size)
+  local flags = {}
+  for i = 1, size do flags[i] = true end
   local count = 0
-  for n = 2, limit - 1 do
-    if not crossed[n] then
+  for number = 2, size do
+    if flags[number] then
       count = count + 1
-      for multiple = n + n, limit - 1, n do crossed[multiple] = true end
+      local multiple = number + number
+      while multiple <= size do
+        flags[multiple] = false
+        multiple = multiple + number
+      end
     end
   end
   return count
 end
-local start = os.clock()
-local sum = 0
-for round = 1, 10 do sum = sum + below(tonumber(arg[1])) end
-local seconds = os.clock() - start
-print(sum)
-print(seconds)
+
+local count
+for _ = 1, tonumber((...)) do
+  count = primes_up_to(5000)
+  assert(count == 669)
+end
+print(count)

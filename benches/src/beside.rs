@@ -1,15 +1,14 @@
-//! The compiler, the start of the program, and the same programs in Lua.
+//! The compiler, and the start of the program.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use twintalk_bytecode::verify::verify;
 use twintalk_compiler::{NoSources, SourceText, compile};
-use twintalk_runtime::{FaultReport, OpenOptions, Output, System, kernel};
+use twintalk_runtime::kernel;
 
 use crate::measure::{Figure, Scale, Target, busy_seconds, wall_seconds};
 use crate::repository;
-use crate::turns::program;
 
 /// Source text to verified image.
 pub fn compiler(scale: Scale) -> Vec<Figure> {
@@ -101,80 +100,4 @@ pub fn cold_start(scale: Scale) -> Vec<Figure> {
         ),
         Figure::new("the program's start alone: twintalk --version", "ms", Target::None, measure(&["--version"], "")),
     ]
-}
-
-/// What a program prints.
-#[derive(Default)]
-struct Printed(String);
-
-impl Output for Printed {
-    fn print(&mut self, text: &str) {
-        self.0.push_str(text);
-    }
-    fn fault(&mut self, report: &FaultReport) {
-        panic!("{report:?}");
-    }
-}
-
-/// Each program and its argument.
-const PROGRAMS: &[(&str, u64)] = &[("fib", 32), ("sends", 10_000_000), ("sieve", 300_000), ("orbit", 2_000_000)];
-
-/// Programs beside the same in Lua 5.4: milliseconds of the work, without the start.
-pub fn lua(scale: Scale) -> Vec<Figure> {
-    let has_lua = Command::new("lua5.4").arg("-v").output().is_ok();
-    if !has_lua {
-        eprintln!("Lua is left out: there is no lua5.4 (apt-get install lua5.4)");
-    }
-    let mut figures = Vec::new();
-    for (name, argument) in PROGRAMS {
-        let argument =
-            if *name == "fib" { argument - u64::from(scale.smoke) * 20 } else { scale.of(*argument) }.to_string();
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..scale.rounds() {
-            let (result, milliseconds) = run_ours(name, &argument);
-            ours.push(milliseconds);
-            if has_lua {
-                let (expected, milliseconds) = run_lua(name, &argument);
-                assert_eq!(result, expected, "{name}");
-                theirs.push(milliseconds);
-            }
-        }
-        if has_lua {
-            let ratios = theirs.iter().zip(&ours).map(|(theirs, ours)| theirs / ours).collect();
-            figures.push(Figure::new(
-                format!("{name} beside Lua 5.4: how many times as fast"),
-                "times",
-                Target::AtLeast(1.6),
-                ratios,
-            ));
-            figures.push(Figure::new(format!("{name}: Lua 5.4"), "ms", Target::None, theirs));
-        }
-        figures.push(Figure::new(format!("{name}: TwinTalk, interpreted"), "ms", Target::None, ours));
-    }
-    figures
-}
-
-fn run_ours(name: &str, argument: &str) -> (String, f64) {
-    let text = std::fs::read_to_string(repository().join(format!("benches/programs/{name}.twin"))).expect("a source");
-    let options = OpenOptions { program: Some(program(&text)), ..OpenOptions::default() };
-    let mut system = System::open(options).unwrap_or_else(|error| panic!("{error}"));
-    let mut printed = Printed::default();
-    // Lua's `os.clock` counts the time on a processor too.
-    let seconds = busy_seconds(&mut || {
-        let ran = system.run_program(vec![argument.to_owned()], None, &mut printed);
-        ran.unwrap_or_else(|error| panic!("{name}: {error}"));
-    });
-    (printed.0.trim().to_owned(), seconds * 1e3)
-}
-
-/// Runs a program in Lua, which prints its result and its seconds.
-fn run_lua(name: &str, argument: &str) -> (String, f64) {
-    let file = repository().join(format!("benches/programs/{name}.lua"));
-    let output = Command::new("lua5.4").arg(file).arg(argument).output().expect("it starts");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let mut lines = text.lines();
-    let (Some(result), Some(seconds)) = (lines.next(), lines.next().and_then(|line| line.parse::<f64>().ok())) else {
-        panic!("{name}.lua: {output:?}");
-    };
-    (result.to_owned(), seconds * 1e3)
 }

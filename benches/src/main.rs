@@ -4,6 +4,10 @@
 //! takes seconds: a test that it runs. `--only` takes the groups whose name contains the word. `--write` puts the
 //! table in `benches/results.md` in place of the one that is there.
 //!
+//! `twintalk-benches compare [--smoke] [--only WORD] [--write]` runs the programs of `benches/programs/` beside other
+//! languages, `twintalk-benches count [--only WORD] [--write]` counts their instructions; `twintalk-benches run NAME SIZE`
+//! runs one of them and prints how many seconds that took.
+//!
 //! Every group runs in a process of its own, so that none finds the memory or the caches that another left.
 #![forbid(unsafe_code)]
 
@@ -13,9 +17,12 @@ use std::process::{Command, ExitCode, Stdio};
 use crate::measure::{Figure, Scale, table};
 
 mod beside;
+mod compare;
+mod count;
 mod heap;
 mod lists;
 mod measure;
+mod plot;
 mod stores;
 mod turns;
 
@@ -37,11 +44,17 @@ const GROUPS: &[Group] = &[
     ("replay", stores::replay),
     ("compiler", beside::compiler),
     ("cold start", beside::cold_start),
-    ("lua", beside::lua),
 ];
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    let verb = arguments.next_if(|argument| !argument.starts_with('-'));
+    if verb.as_deref() == Some("run") {
+        let name = arguments.next().unwrap_or_default();
+        let (printed, seconds) = compare::run_here(&name, arguments.next());
+        println!("{printed}{seconds}");
+        return ExitCode::SUCCESS;
+    }
     let (mut smoke, mut write, mut only, mut group) = (false, false, String::new(), None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -51,11 +64,28 @@ fn main() -> ExitCode {
             "--group" => group = arguments.next(),
             "--bench" => {} // `cargo bench` adds it
             _ => {
-                eprintln!("usage: twintalk-benches [--smoke] [--only WORD] [--write]");
+                eprintln!("usage: twintalk-benches [compare | count] [--smoke] [--only WORD] [--write]");
                 return ExitCode::from(2);
             }
         }
     }
+    let done = match verb.as_deref() {
+        None => return figures(group, &only, smoke, write),
+        Some("compare") => compare::compare(&only, smoke, write),
+        Some("count") => count::count(&only, write),
+        Some(other) => Err(format!("there is no `{other}`")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures the groups of figures whose names contain `only`, or the one group that this process is for.
+fn figures(group: Option<String>, only: &str, smoke: bool, write: bool) -> ExitCode {
     let scale = Scale { smoke };
     if let Some(name) = group {
         let (_, run) = GROUPS.iter().find(|(known, _)| *known == name).expect("named by the parent");
@@ -63,7 +93,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut figures = Vec::new();
-    for (name, _) in GROUPS.iter().filter(|(name, _)| name.contains(&only)) {
+    for (name, _) in GROUPS.iter().filter(|(name, _)| name.contains(only)) {
         eprintln!("measuring {name} ...");
         match run_group(name, smoke) {
             Some(mut more) => figures.append(&mut more),
@@ -114,7 +144,7 @@ fn write_results(scale: Scale, figures: &[Figure]) -> std::io::Result<()> {
 }
 
 /// The machine, without its name, and the commit.
-fn machine() -> String {
+pub fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, m)| m);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

@@ -7,7 +7,16 @@ fn every_group_of_figures_can_be_measured() {
     let output = Command::new(env!("CARGO_BIN_EXE_twintalk-benches")).arg("--smoke").output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    for wanted in ["near send", "far send", "one-slot update", "lazy load", "idle twin", "replay", "compile", "fib"] {
+    for wanted in ["near send", "far send", "one-slot update", "lazy load", "idle twin", "replay", "compile"] {
         assert!(text.contains(wanted), "there is no figure for {wanted}:\n{text}");
     }
+}
+
+#[test]
+fn every_program_gives_its_known_result_here_and_in_the_other_languages_that_are_there() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_twintalk-benches")).args(["compare", "--smoke"]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("| richards |"), "{text}");
 }
