@@ -168,7 +168,7 @@ fn kernel_object(prototype: String, slots: Vec<(String, Tree)>) -> Datum {
     Datum::Object { prototype, slots: slots.into_iter().map(|(name, value)| (name, datum(value))).collect() }
 }
 
-/// The elements of a hashed collection, `stride` values each. Where one was removed stands the array itself.
+/// The elements of a hashed collection, `stride` values each. In an array, the array itself stands where one was removed.
 fn entries(slot: Option<&Tree>, used: Option<usize>, stride: usize) -> Option<Vec<Tree>> {
     match slot? {
         Tree::Nil => Some(Vec::new()),
@@ -177,6 +177,7 @@ fn entries(slot: Option<&Tree>, used: Option<usize>, stride: usize) -> Option<Ve
             let kept = used.chunks_exact(stride).filter(|element| !matches!(element[0], Tree::Again(_)));
             Some(kept.flatten().cloned().collect())
         }
+        root @ Tree::Part(_) => Some(root.rows_in_parts(stride)?.concat()),
         _ => None,
     }
 }

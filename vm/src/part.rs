@@ -8,6 +8,8 @@
 //! So a step on a collection of any size touches one part of each height, and a turn that adds to one leaves as
 //! much as it added, and once in a while a new leaf.
 //!
+//! The root lies in a slot of the collection; or behind a *header*, a part of a few numbers that goes with the tree.
+//!
 //! Any program may write to the slots of a collection, so nothing is taken on trust here: what is no part of the
 //! height expected is refused.
 
@@ -35,6 +37,27 @@ pub(crate) fn span(height: usize) -> usize {
 /// The same for any height; `None` where there are too many to count.
 pub(crate) fn checked_span(height: usize) -> Option<usize> {
     (height <= HEIGHT_MAX).then(|| span(height))
+}
+
+/// How many elements a header has: numbers, and behind them a root.
+pub(crate) const HEADER: usize = 5;
+
+/// Where in a collection the root of a tree lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// In this slot.
+    Slot(usize),
+    /// In the header in this slot.
+    Header(usize),
+}
+
+/// A leaf, or what is in its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Place {
+    /// The leaf.
+    Leaf(Value),
+    /// There is none: the next position that may have one.
+    Hole(usize),
 }
 
 /// Where the way to a position ends.
@@ -89,12 +112,28 @@ impl Vm {
         Ok(())
     }
 
-    /// The root in slot `slot` of the receiver, brought in if it is not in the turn.
-    pub(crate) fn root(&mut self, window: Window, slot: usize) -> Result<Value, Stop> {
+    /// A new header, with nothing in it.
+    pub(crate) fn new_header(&mut self) -> Result<Value, Stop> {
+        match self.heap.allocate_part(self.known.list_part, HEADER) {
+            Ok(part) => Ok(part),
+            Err(heap::Full) => {
+                self.make_room(2 + HEADER)?;
+                self.heap.allocate_part(self.known.list_part, HEADER).map_err(|heap::Full| self.no_room())
+            }
+        }
+    }
+
+    /// Whether the value is a header.
+    pub(crate) fn is_header(&self, value: Value) -> bool {
+        self.is_part(value) && self.heap.length(value) == HEADER
+    }
+
+    /// What slot `slot` of the receiver holds, brought in if it is a part that is not in the turn.
+    pub(crate) fn part_slot(&mut self, window: Window, slot: usize) -> Result<Value, Stop> {
         loop {
             let collection = window.receiver(self);
-            let root = self.heap.slot(collection, slot);
-            let Some(number) = root.as_part() else { return Ok(root) };
+            let value = self.heap.slot(collection, slot);
+            let Some(number) = value.as_part() else { return Ok(value) };
             match self.brought(number) {
                 // No change of the collection: what it held is here now.
                 Some(part) => self.heap.init_slot(collection, slot, part),
@@ -103,10 +142,37 @@ impl Vm {
         }
     }
 
-    /// The way to the part of `height` over `position`, from the root in slot `slot` of the receiver.
-    fn way(&mut self, window: Window, slot: usize, position: usize, height: usize) -> Result<Way, Stop> {
+    /// The root, brought in if it is not in the turn.
+    pub(crate) fn root(&mut self, window: Window, root: Root) -> Result<Value, Stop> {
+        let slot = match root {
+            Root::Slot(slot) => return self.part_slot(window, slot),
+            Root::Header(slot) => slot,
+        };
+        loop {
+            let header = self.part_slot(window, slot)?;
+            if !self.is_header(header) {
+                return Err(self.wrong_parts(window));
+            }
+            let root = self.heap.part_element(header, HEADER - 1);
+            let Some(number) = root.as_part() else { return Ok(root) };
+            match self.brought(number) {
+                Some(part) => self.heap.init_part_element(header, HEADER - 1, part),
+                None => self.bring_part(number)?,
+            }
+        }
+    }
+
+    /// The stop of a receiver whose parts are not what they have to be.
+    #[cold]
+    pub(crate) fn wrong_parts(&mut self, window: Window) -> Stop {
+        let collection = window.receiver(self);
+        self.wrong_receiver("collections whose parts are whole", collection)
+    }
+
+    /// The way to the part of `height` over `position`.
+    fn way(&mut self, window: Window, root: Root, position: usize, height: usize) -> Result<Way, Stop> {
         'from_root: loop {
-            let mut at = self.root(window, slot)?;
+            let mut at = self.root(window, root)?;
             let mut at_height = self.part_height(at).filter(|&root| root >= height && position < span(root));
             while let Some(here) = at_height {
                 if here == height {
@@ -129,29 +195,36 @@ impl Vm {
                 at = below;
                 at_height = self.part_height(at).filter(|&below| below == here - 1);
             }
-            let collection = window.receiver(self);
-            return Err(self.wrong_receiver("collections whose parts are whole", collection));
+            return Err(self.wrong_parts(window));
         }
     }
 
+    /// The leaf over `position`, or where the next one may be.
+    pub(crate) fn leaf_or_hole(&mut self, window: Window, root: Root, position: usize) -> Result<Place, Stop> {
+        Ok(match self.way(window, root, position, 0)? {
+            Way::Part(leaf) => Place::Leaf(leaf),
+            Way::Hole { height, .. } => Place::Hole((position / span(height) + 1) * span(height)),
+        })
+    }
+
     /// The leaf over `position`, if there is one.
-    pub(crate) fn leaf(&mut self, window: Window, slot: usize, position: usize) -> Result<Option<Value>, Stop> {
-        match self.way(window, slot, position, 0)? {
+    pub(crate) fn leaf(&mut self, window: Window, root: Root, position: usize) -> Result<Option<Value>, Stop> {
+        match self.way(window, root, position, 0)? {
             Way::Part(leaf) => Ok(Some(leaf)),
             Way::Hole { .. } => Ok(None),
         }
     }
 
     /// The leaf over `position`, made with all above it where it is not there.
-    pub(crate) fn leaf_to_fill(&mut self, window: Window, slot: usize, position: usize) -> Result<Value, Stop> {
+    pub(crate) fn leaf_to_fill(&mut self, window: Window, root: Root, position: usize) -> Result<Value, Stop> {
         loop {
-            let height = match self.way(window, slot, position, 0)? {
+            let height = match self.way(window, root, position, 0)? {
                 Way::Part(leaf) => return Ok(leaf),
                 Way::Hole { height, .. } => height,
             };
             let part = self.new_part(height)?;
             self.run.handles.push(part);
-            let way = self.way(window, slot, position, height);
+            let way = self.way(window, root, position, height);
             let part = self.run.handles.pop().expect("pushed above");
             if let Way::Hole { parent, index, .. } = way? {
                 self.set_part_element(parent, index, part)?;
@@ -160,43 +233,52 @@ impl Vm {
     }
 
     /// Takes the part of `height` over `position` out of the tree.
-    pub(crate) fn drop_part(
-        &mut self,
-        window: Window,
-        slot: usize,
-        position: usize,
-        height: usize,
-    ) -> Result<(), Stop> {
-        if let Way::Part(parent) = self.way(window, slot, position, height + 1)? {
+    pub(crate) fn drop_part(&mut self, window: Window, root: Root, position: usize, height: usize) -> Result<(), Stop> {
+        if let Way::Part(parent) = self.way(window, root, position, height + 1)? {
             self.set_part_element(parent, position / span(height) % FAN, Value::NIL)?;
         }
         Ok(())
     }
 
-    /// Puts a root over the one in slot `slot`, which becomes its part at `index`. Answers how many positions come before
+    /// Takes the leaf over `position` out of the tree, and each part above it that has nothing left in it, but for the root.
+    pub(crate) fn drop_leaf(&mut self, window: Window, root: Root, position: usize) -> Result<(), Stop> {
+        for height in 0..self.root_height(window, root)? {
+            self.drop_part(window, root, position, height)?;
+            let Way::Part(above) = self.way(window, root, position, height + 1)? else { break };
+            if self.heap.contents(above)[..FAN].iter().any(|part| !part.is_nil()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a root over the one there is, which becomes its part at `index`. Answers how many positions come before
     /// those that there were.
-    pub(crate) fn raise_root(&mut self, window: Window, slot: usize, index: usize) -> Result<usize, Stop> {
-        let height = self.root_height(window, slot)?;
+    pub(crate) fn raise_root(&mut self, window: Window, root: Root, index: usize) -> Result<usize, Stop> {
+        let height = self.root_height(window, root)?;
         if height == HEIGHT_MAX {
             return Err(self.no_room());
         }
-        let root = self.new_part(height + 1)?;
+        let higher = self.new_part(height + 1)?;
         let collection = window.receiver(self);
-        self.heap.init_part_element(root, index, self.heap.slot(collection, slot));
-        self.set_slot(collection, slot, root)?;
+        match root {
+            Root::Slot(slot) => {
+                self.heap.init_part_element(higher, index, self.heap.slot(collection, slot));
+                self.set_slot(collection, slot, higher)?;
+            }
+            Root::Header(slot) => {
+                let header = self.heap.slot(collection, slot);
+                self.heap.init_part_element(higher, index, self.heap.part_element(header, HEADER - 1));
+                self.set_part_element(header, HEADER - 1, higher)?;
+            }
+        }
         Ok(index * span(height))
     }
 
-    /// How high the root in slot `slot` of the receiver stands.
-    pub(crate) fn root_height(&mut self, window: Window, slot: usize) -> Result<usize, Stop> {
-        let root = self.root(window, slot)?;
-        match self.part_height(root) {
-            Some(height) => Ok(height),
-            None => {
-                let collection = window.receiver(self);
-                Err(self.wrong_receiver("collections whose parts are whole", collection))
-            }
-        }
+    /// How high the root stands.
+    pub(crate) fn root_height(&mut self, window: Window, root: Root) -> Result<usize, Stop> {
+        let top = self.root(window, root)?;
+        self.part_height(top).ok_or_else(|| self.wrong_parts(window))
     }
 
     /// A copy of the part that is the handle at `handle`, and of all below it.

@@ -133,6 +133,29 @@ impl Tree {
         Some(elements)
     }
 
+    /// The rows of a table in parts whose root this is, in order; each without its link. `None` if it is none.
+    pub fn rows_in_parts(&self, stride: usize) -> Option<Vec<&[Tree]>> {
+        let mut rows = Vec::new();
+        // Parts that are still to be looked at, with how high they may stand: so this ends.
+        let mut open = vec![(self, usize::MAX)];
+        while let Some((part, below)) = open.pop() {
+            match part {
+                Tree::Nil if below < usize::MAX => {}
+                Tree::Part(values) if values.len() == LEAF => {
+                    let chunks = values.chunks_exact(stride + 1);
+                    rows.extend(chunks.filter(|row| matches!(row[0], Tree::Integer(_))).map(|row| &row[1..]));
+                }
+                Tree::Part(parts) if parts.len() == FAN + 1 => {
+                    let Tree::Integer(height) = &parts[FAN] else { return None };
+                    let height = usize::try_from(height).ok().filter(|&height| height < below)?;
+                    open.extend(parts[..FAN].iter().rev().map(|part| (part, height)));
+                }
+                _ => return None,
+            }
+        }
+        Some(rows)
+    }
+
     /// Appends the value as the VM reads it.
     ///
     /// # Errors

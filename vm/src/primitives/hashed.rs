@@ -12,10 +12,15 @@
 //! added such a key says so (`used` is below zero), and in a turn the kernel searches it entry by entry,
 //! and hashes it anew before it changes. Long probe sequences cost fuel, so that keys made to collide end the turn, not the
 //! machine.
+//!
+//! One that outgrows a leaf in a turn has rows and index in parts (`large_table.rs`), so that a turn that changes it leaves as little
+//! for any size; in a program, which leaves nothing, it stays in arrays. A place is the same in both forms.
 
 use crate::fault::ExceptionKind;
+use crate::part::LEAF;
 use crate::primitive::{Row, Stop, Window};
 use crate::primitives::integer::{compare, number_hash};
+use crate::primitives::large_table::Large;
 use crate::primitives::support::{HASH_MASK, hash_bytes, hash_word};
 use crate::turn::Mode;
 use crate::value::{Kind, Value};
@@ -27,7 +32,8 @@ pub const ROWS: &[Row] = &[
     ("HashedCollection.hashQuick:", hash_quick),
     ("HashedCollection.probe:after:", probe_after),
     ("HashedCollection.placeAt:", place_at),
-    ("HashedCollection.copyEntries", copy_entries),
+    ("HashedCollection.keyAt:", key_at),
+    ("HashedCollection.copyTable", copy_table),
     ("HashedCollection.isForeign", is_foreign),
     ("Set.addQuick:", add_quick),
     ("Set.append:hash:", append::<1>),
@@ -38,14 +44,16 @@ pub const ROWS: &[Row] = &[
     ("Dictionary.append:hash:", append::<2>),
     ("Dictionary.removeAt:hash:", remove::<2>),
     ("Dictionary.next:", next::<2>),
+    ("Dictionary.valueAt:", value_at),
+    ("Dictionary.valueAt:put:", value_at_put),
     ("IdentityDictionary.findIdentical:", find_identical),
 ];
 
 /// The slots of a table, in the order of `kernel/HashedCollection.twin`.
-const ENTRIES: usize = 0;
-const INDEX: usize = 1;
-const SIZE: usize = 2;
-const USED: usize = 3;
+pub(super) const ENTRIES: usize = 0;
+pub(super) const INDEX: usize = 1;
+pub(super) const SIZE: usize = 2;
+pub(super) const USED: usize = 3;
 
 /// Elements that a new table has room for.
 const ROOM_FIRST: usize = 4;
@@ -56,23 +64,26 @@ const PROBES_FREE: usize = 16;
 
 /// The state of a table, read from its slots; good until the next allocation.
 #[derive(Clone, Copy)]
-struct Table {
+pub(super) struct Table {
     object: Value,
-    /// Both arrays, unless the table is empty and new.
-    arrays: Option<(Value, Value)>,
-    size: usize,
-    used: usize,
+    /// Both arrays, unless the table is empty and new, or in parts.
+    pub arrays: Option<(Value, Value)>,
+    pub size: usize,
+    pub used: usize,
     /// Whether it has hashes that are good in the program only.
-    of_program: bool,
+    pub of_program: bool,
+    /// Whether it is in parts.
+    is_large: bool,
 }
 
 impl Table {
     /// What the slot `used` holds.
-    fn used_slot(of_program: bool, used: usize) -> Value {
+    pub fn used_slot(of_program: bool, used: usize) -> Value {
         Value::small(if of_program { -1 - used as i64 } else { used as i64 })
     }
 }
 
+#[inline]
 fn table(vm: &mut Vm, window: Window) -> Result<Table, Stop> {
     let object = window.receiver(vm);
     if vm.has_slots(object, 4)
@@ -83,14 +94,18 @@ fn table(vm: &mut Vm, window: Window) -> Result<Table, Stop> {
         let used = (if of_program { -1 - used } else { used }) as usize;
         let (entries, index) = (vm.heap.slot(object, ENTRIES), vm.heap.slot(object, INDEX));
         if entries.is_nil() && index.is_nil() {
-            return Ok(Table { object, arrays: None, size: 0, used: 0, of_program: false });
+            return Ok(Table { object, arrays: None, size: 0, used: 0, of_program: false, is_large: false });
         }
         if let (Some(room), Some(rows)) = (vm.array_length(entries), vm.array_length(index))
             && size <= used
             && used <= room
             && rows.is_power_of_two()
         {
-            return Ok(Table { object, arrays: Some((entries, index)), size, used, of_program });
+            return Ok(Table { object, arrays: Some((entries, index)), size, used, of_program, is_large: false });
+        }
+        let is_part = entries.as_part().is_some() || vm.is_part(entries);
+        if is_part && size <= used {
+            return Ok(Table { object, arrays: None, size, used, of_program, is_large: true });
         }
     }
     Err(vm.wrong_receiver("sets and dictionaries", object))
@@ -98,19 +113,19 @@ fn table(vm: &mut Vm, window: Window) -> Result<Table, Stop> {
 
 /// A row of `index`, taken apart.
 #[derive(Clone, Copy)]
-struct Entry {
-    hash: u64,
+pub(super) struct Entry {
+    pub hash: u64,
     /// Counted from 1; 0 where the key was removed.
-    place: usize,
+    pub place: usize,
 }
 
 impl Entry {
-    fn read(row: Value) -> Option<Entry> {
+    pub fn read(row: Value) -> Option<Entry> {
         let bits = row.as_integer()? as u64;
         Some(Entry { hash: bits >> 32 & HASH_MASK, place: (bits & 0xffff_ffff) as usize })
     }
 
-    fn write(self) -> Value {
+    pub fn write(self) -> Value {
         Value::small((self.hash << 32) as i64 | self.place as i64)
     }
 }
@@ -160,8 +175,18 @@ fn quick_equal(vm: &Vm, key: Value, stored: Value) -> Option<bool> {
     }
 }
 
-/// Finds a key by its hash and a test of what is stored; the test answers `None` to give up.
-fn find(vm: &mut Vm, table: Table, hash: u64, is: impl Fn(&Vm, Value) -> Option<bool>) -> Result<Option<usize>, Stop> {
+/// Finds the first argument by its hash and a test of it and what is stored; the test answers `None` to give up.
+fn find(
+    vm: &mut Vm,
+    window: Window,
+    table: Table,
+    hash: u64,
+    is: impl Fn(&Vm, Value, Value) -> Option<bool>,
+) -> Result<Option<usize>, Stop> {
+    if table.is_large {
+        return find_large(vm, window, table, hash, is);
+    }
+    let key = window.argument(vm, 0);
     let Some((entries, index)) = table.arrays else { return Ok(Some(0)) };
     let rows = vm.heap.length(index);
     let mut probes = 0;
@@ -172,7 +197,7 @@ fn find(vm: &mut Vm, table: Table, hash: u64, is: impl Fn(&Vm, Value) -> Option<
         if entry.hash != hash || entry.place == 0 || entry.place > vm.heap.length(entries) {
             continue;
         }
-        match is(vm, vm.heap.element(entries, entry.place - 1)) {
+        match is(vm, key, vm.heap.element(entries, entry.place - 1)) {
             Some(false) => {}
             Some(true) => {
                 found = Some(entry.place);
@@ -190,11 +215,39 @@ fn find(vm: &mut Vm, table: Table, hash: u64, is: impl Fn(&Vm, Value) -> Option<
     Ok(found)
 }
 
+#[inline(never)]
+fn find_large(
+    vm: &mut Vm,
+    window: Window,
+    table: Table,
+    hash: u64,
+    is: impl Fn(&Vm, Value, Value) -> Option<bool>,
+) -> Result<Option<usize>, Stop> {
+    let large = Large::read(vm, window, table)?;
+    let place = large.find(vm, window, hash, 0, is)?;
+    Ok(place.map(|place| outer_place(place, large.stride)))
+}
+
+/// The place that the kernel is told of the row at `place`, which counts rows from 1: where its key lies in an array of all, counted from 1.
+fn outer_place(place: usize, stride: usize) -> usize {
+    if place == 0 { 0 } else { (place - 1) * stride + 1 }
+}
+
+/// The table in parts that is the receiver, and the row at the place that the argument at `index` names; 0 for 0 and what names none.
+fn large_and_place(vm: &mut Vm, window: Window, table: Table, index: usize) -> Result<(Large, usize), Stop> {
+    let large = Large::read(vm, window, table)?;
+    let place = match window.argument(vm, index).as_integer().and_then(|place| usize::try_from(place).ok()) {
+        Some(place) if place > 0 && (place - 1).is_multiple_of(large.stride) => (place - 1) / large.stride + 1,
+        Some(_) | None => 0,
+    };
+    Ok((large, place))
+}
+
 fn find_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let table = table(vm, window)?;
     let key = window.argument(vm, 0);
     let Some(hash) = quick_hash(vm, key) else { return Ok(Value::NIL) };
-    let place = find(vm, table, hash, |vm, stored| quick_equal(vm, key, stored))?;
+    let place = find(vm, window, table, hash, quick_equal)?;
     Ok(place.map_or(Value::NIL, |place| Value::small(place as i64)))
 }
 
@@ -212,7 +265,7 @@ fn find_identical(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     }
     let key = window.argument(vm, 0);
     let hash = vm.identity_hash(key);
-    let place = find(vm, table, hash, |vm, stored| {
+    let place = find(vm, window, table, hash, |vm, key, stored| {
         Some(key == stored || (key.is_pointer() && stored.is_pointer() && vm.same_twin(key, stored)))
     })?;
     Ok(place.map_or(Value::NIL, |place| Value::small(place as i64)))
@@ -242,6 +295,11 @@ fn hash_argument(vm: &mut Vm, window: Window, index: usize) -> Result<u64, Stop>
 fn probe_after(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let table = table(vm, window)?;
     let hash = hash_argument(vm, window, 0)?;
+    if table.is_large {
+        let (large, after) = large_and_place(vm, window, table, 1)?;
+        let found = large.find(vm, window, hash, after, |_, _, _| Some(true))?.unwrap_or(0);
+        return Ok(Value::small(outer_place(found, large.stride) as i64));
+    }
     let Some((_, index)) = table.arrays else { return Ok(Value::small(0)) };
     let rows = vm.heap.length(index);
     let first = first_row(hash, rows);
@@ -264,6 +322,10 @@ fn probe_after(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn place_at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let table = table(vm, window)?;
     let row = window.argument(vm, 0);
+    if table.is_large {
+        // The walk along a chain is by places.
+        return Ok(row);
+    }
     let Some((_, index)) = table.arrays else { return Ok(Value::small(0)) };
     let row = vm.index_within(row, vm.heap.length(index))?;
     let place = Entry::read(vm.heap.element(index, row)).map_or(0, |entry| entry.place);
@@ -294,7 +356,11 @@ fn append_key<const STRIDE: usize>(vm: &mut Vm, window: Window, hash: u64) -> Re
     let state = table(vm, window)?;
     vm.prepare_write(state.object)?;
     let room = state.arrays.map_or(0, |(entries, _)| vm.heap.length(entries) / STRIDE);
-    let state = if state.used < room { state } else { grow::<STRIDE>(vm, window, state, room)? };
+    let new_room = if state.used < room { room } else { room_for_more(state, room) };
+    if state.is_large || (new_room * STRIDE > LEAF && vm.run.turn.mode == Mode::Turn) {
+        return append_large::<STRIDE>(vm, window, state, hash);
+    }
+    let state = if state.used < room { state } else { grow::<STRIDE>(vm, window, state, new_room)? };
     let Some((entries, index)) = state.arrays else { unreachable!("a table that has grown has arrays") };
     let place = state.used * STRIDE + 1;
     if place + STRIDE - 1 > vm.heap.length(entries) {
@@ -314,13 +380,30 @@ fn append_key<const STRIDE: usize>(vm: &mut Vm, window: Window, hash: u64) -> Re
     Ok(place)
 }
 
+#[inline(never)]
+fn append_large<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, hash: u64) -> Result<usize, Stop> {
+    let large = if state.is_large { Large::read(vm, window, state)? } else { spread::<STRIDE>(vm, window, state)? };
+    if large.stride != STRIDE {
+        return Err(vm.wrong_parts(window));
+    }
+    let of_program = vm.run.turn.mode == Mode::Program && quick_hash(vm, window.argument(vm, 0)).is_none();
+    Ok(outer_place(large.append(vm, window, hash, of_program)?, STRIDE))
+}
+
+/// Moves a table from arrays to parts.
+#[cold]
+fn spread<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table) -> Result<Large, Stop> {
+    let hashes = hashes_of_entries::<STRIDE>(vm, state);
+    Large::spread(vm, window, state, STRIDE, &hashes)
+}
+
 /// Where the key that is the first argument lies, appended if it was not there; `None` if it must be asked for
 /// `hash` and `=`, or the table is not to be changed before it is hashed anew.
 fn place_quick<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Option<usize>, Stop> {
     let table = table(vm, window)?;
     let key = window.argument(vm, 0);
     let Some(hash) = quick_hash(vm, key) else { return Ok(None) };
-    match find(vm, table, hash, |vm, stored| quick_equal(vm, key, stored))? {
+    match find(vm, window, table, hash, quick_equal)? {
         Some(0) if table.of_program && vm.run.turn.mode == Mode::Turn => Ok(None),
         Some(0) => append_key::<STRIDE>(vm, window, hash).map(Some),
         found => Ok(found),
@@ -335,24 +418,114 @@ fn add_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 /// Puts the second argument under the first. Answers whether that could be done without asking it.
 fn put_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let Some(place) = place_quick::<2>(vm, window)? else { return Ok(Value::FALSE) };
-    let entries = vm.heap.slot(window.receiver(vm), ENTRIES);
-    if vm.array_length(entries).is_none_or(|length| place >= length) {
-        let receiver = window.receiver(vm);
-        return Err(vm.wrong_receiver("dictionaries", receiver));
-    }
-    let value = window.argument(vm, 1);
-    vm.set_element(entries, place, value)?;
+    put_value(vm, window, place)?;
     Ok(Value::TRUE)
 }
 
-/// Moves the entries to new arrays without the marks of what was removed: twice as large, unless that
-/// alone makes room enough.
-fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, room: usize) -> Result<Table, Stop> {
-    let new_room = match room {
+/// Puts the second argument in the place of the value of the key at a place.
+#[inline]
+fn put_value(vm: &mut Vm, window: Window, place: usize) -> Result<(), Stop> {
+    let entries = vm.heap.slot(window.receiver(vm), ENTRIES);
+    match vm.array_length(entries) {
+        Some(length) if place < length && (length <= LEAF || vm.run.turn.mode == Mode::Program) => {
+            let value = window.argument(vm, 1);
+            vm.set_element(entries, place, value)
+        }
+        Some(_) | None => put_value_large(vm, window, place),
+    }
+}
+
+#[inline(never)]
+fn put_value_large(vm: &mut Vm, window: Window, place: usize) -> Result<(), Stop> {
+    let state = table(vm, window)?;
+    let large = match state.arrays {
+        // One from a program, or from before there were tables in parts.
+        Some((entries, _)) if place < vm.heap.length(entries) && !state.of_program => {
+            vm.prepare_write(state.object)?;
+            spread::<2>(vm, window, state)?
+        }
+        Some((entries, _)) if place < vm.heap.length(entries) => {
+            let value = window.argument(vm, 1);
+            return vm.set_element(entries, place, value);
+        }
+        Some(_) => return Err(vm.wrong_receiver("dictionaries", state.object)),
+        None => Large::read(vm, window, state)?,
+    };
+    large.set_value(vm, window, (place - 1) / 2 + 1, 1)
+}
+
+/// The key at a place.
+fn key_at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    entry_at(vm, window, 0)
+}
+
+/// The value of the key at a place.
+fn value_at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    entry_at(vm, window, 1)
+}
+
+#[inline]
+fn entry_at(vm: &mut Vm, window: Window, which: usize) -> Result<Value, Stop> {
+    let object = window.receiver(vm);
+    if !vm.has_slots(object, 4) {
+        return Err(vm.wrong_receiver("sets and dictionaries", object));
+    }
+    let entries = vm.heap.slot(object, ENTRIES);
+    match vm.array_length(entries) {
+        Some(length) => {
+            let at = vm.index_within(window.argument(vm, 0), length.saturating_sub(which))?;
+            Ok(vm.heap.element(entries, at + which))
+        }
+        None => entry_at_large(vm, window, which),
+    }
+}
+
+#[inline(never)]
+fn entry_at_large(vm: &mut Vm, window: Window, which: usize) -> Result<Value, Stop> {
+    let state = table(vm, window)?;
+    if !state.is_large {
+        return Err(vm.wrong_receiver("sets and dictionaries", state.object));
+    }
+    let (large, place) = large_and_place(vm, window, state, 0)?;
+    large.value(vm, window, place, which)
+}
+
+/// Puts the second argument in the place of the value of the key at the place that is the first, and answers it.
+fn value_at_put(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let object = window.receiver(vm);
+    let place = window.argument(vm, 0);
+    match place.as_integer() {
+        Some(place @ 1..) if vm.has_slots(object, 4) => put_value(vm, window, place as usize)?,
+        Some(_) | None => return Err(vm.wrong_argument("a place", place)),
+    }
+    Ok(window.argument(vm, 1))
+}
+
+/// The room of the arrays that a full table moves to: twice as much, unless marks of what was removed make room enough.
+fn room_for_more(state: Table, room: usize) -> usize {
+    match room {
         0 => ROOM_FIRST,
         _ if state.size <= room - room / 4 => room,
         _ => 2 * room,
-    };
+    }
+}
+
+/// The hash of each entry that is not removed, as its row has it.
+fn hashes_of_entries<const STRIDE: usize>(vm: &Vm, state: Table) -> Vec<u64> {
+    let Some((entries, index)) = state.arrays else { return Vec::new() };
+    let mut hashes = vec![0; vm.heap.length(entries) / STRIDE];
+    for row in 0..vm.heap.length(index) {
+        if let Some(entry) = Entry::read(vm.heap.element(index, row))
+            && let Some(hash) = entry.place.checked_sub(1).and_then(|at| hashes.get_mut(at / STRIDE))
+        {
+            *hash = entry.hash;
+        }
+    }
+    hashes
+}
+
+/// Moves the entries to new arrays without the marks of what was removed.
+fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, new_room: usize) -> Result<Table, Stop> {
     if new_room * STRIDE > PLACES_MAX {
         return Err(vm.no_room());
     }
@@ -363,15 +536,9 @@ fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, room: us
         let new_index = vm.allocate_indexed(vm.known.array, (2 * new_room).next_power_of_two())?;
         let new_entries = vm.run.handles[first];
         let mut count = 0;
-        if let Some((entries, index)) = table(vm, window)?.arrays {
-            let mut hashes = vec![0; vm.heap.length(entries) / STRIDE];
-            for row in 0..vm.heap.length(index) {
-                if let Some(entry) = Entry::read(vm.heap.element(index, row))
-                    && let Some(hash) = entry.place.checked_sub(1).and_then(|at| hashes.get_mut(at / STRIDE))
-                {
-                    *hash = entry.hash;
-                }
-            }
+        let now = table(vm, window)?;
+        if let Some((entries, _)) = now.arrays {
+            let hashes = hashes_of_entries::<STRIDE>(vm, now);
             for (nth, &hash) in hashes.iter().enumerate().take(state.used) {
                 if vm.heap.element(entries, nth * STRIDE) == entries || count == new_room {
                     continue;
@@ -398,6 +565,11 @@ fn remove<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Sto
     let state = table(vm, window)?;
     let place = window.argument(vm, 0);
     let hash = hash_argument(vm, window, 1)?;
+    if state.is_large {
+        let (large, place) = large_and_place(vm, window, state, 0)?;
+        large.remove(vm, window, place)?;
+        return Ok(window.receiver(vm));
+    }
     let Some((entries, index)) = state.arrays else { return Ok(state.object) };
     let at = vm.index_within(place, state.used * STRIDE)?;
     if at + STRIDE > vm.heap.length(entries) || vm.heap.element(entries, at) == entries {
@@ -425,6 +597,11 @@ fn remove<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Sto
 /// The next place that holds an entry; 0 at the end.
 fn next<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let state = table(vm, window)?;
+    if state.is_large {
+        let (large, place) = large_and_place(vm, window, state, 0)?;
+        let next = large.next(vm, window, place)?;
+        return Ok(Value::small(outer_place(next, large.stride) as i64));
+    }
     let Some((entries, _)) = state.arrays else { return Ok(Value::small(0)) };
     let argument = window.argument(vm, 0);
     let mut nth = match argument.as_integer() {
@@ -441,15 +618,27 @@ fn next<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Stop>
     Ok(Value::small(0))
 }
 
-/// A copy of the entries, in which the copy is the mark of what was removed.
-fn copy_entries(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let Some((entries, _)) = table(vm, window)?.arrays else { return Ok(Value::NIL) };
+/// Makes a table that shares what it has with its original keep that for itself.
+fn copy_table(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let state = table(vm, window)?;
+    vm.prepare_write(state.object)?;
+    if state.is_large {
+        Large::read(vm, window, state)?.copy(vm, window)?;
+        return Ok(window.receiver(vm));
+    }
+    let Some((entries, _)) = state.arrays else { return Ok(state.object) };
     let copy = vm.copy_object(entries)?;
-    let entries = vm.heap.slot(window.receiver(vm), ENTRIES);
+    let object = window.receiver(vm);
+    let entries = vm.heap.slot(object, ENTRIES);
+    // In the copy that is the mark of what was removed.
     for index in 0..vm.heap.length(copy) {
         if vm.heap.element(copy, index) == entries {
             vm.heap.init_element(copy, index, copy);
         }
     }
-    Ok(copy)
+    vm.heap.init_slot(object, ENTRIES, copy);
+    let copy = vm.copy_object(vm.heap.slot(object, INDEX))?;
+    let object = window.receiver(vm);
+    vm.heap.init_slot(object, INDEX, copy);
+    Ok(object)
 }

@@ -5,7 +5,7 @@
 
 use crate::fault::ExceptionKind;
 use crate::heap::{self, Heap};
-use crate::part::{FAN, LEAF, span};
+use crate::part::{FAN, LEAF, Root, span};
 use crate::primitive::{Row, Stop, Window};
 use crate::primitives::array::{fill, new_array};
 use crate::value::Value;
@@ -29,6 +29,9 @@ pub(crate) const ARRAY: usize = 0;
 pub(crate) const START: usize = 1;
 pub(crate) const SIZE: usize = 2;
 
+/// Where the root of its parts lies.
+const ROOT: Root = Root::Slot(ARRAY);
+
 /// The receiver, a list.
 #[derive(Clone, Copy)]
 struct List {
@@ -50,7 +53,7 @@ fn list(vm: &mut Vm, window: Window) -> Result<List, Stop> {
         let mut array = vm.heap.slot(object, ARRAY);
         let mut object = object;
         if array.as_part().is_some() {
-            array = vm.root(window, ARRAY)?;
+            array = vm.root(window, ROOT)?;
             object = window.receiver(vm);
         }
         let room = vm.array_length(array).unwrap_or(0);
@@ -120,7 +123,7 @@ fn set_counts(vm: &mut Vm, object: Value, start: usize, size: usize) {
 /// The element of a large list at a position.
 #[inline(never)]
 fn element_at(vm: &mut Vm, window: Window, position: usize) -> Result<Value, Stop> {
-    Ok(match vm.leaf(window, ARRAY, position)? {
+    Ok(match vm.leaf(window, ROOT, position)? {
         Some(leaf) => vm.heap.part_element(leaf, position % LEAF),
         None => Value::NIL,
     })
@@ -129,7 +132,7 @@ fn element_at(vm: &mut Vm, window: Window, position: usize) -> Result<Value, Sto
 /// Puts the argument at `index` of the window at a position of a large list.
 #[inline(never)]
 fn put_argument(vm: &mut Vm, window: Window, position: usize, index: usize) -> Result<(), Stop> {
-    let leaf = vm.leaf_to_fill(window, ARRAY, position)?;
+    let leaf = vm.leaf_to_fill(window, ROOT, position)?;
     vm.set_part_element(leaf, position % LEAF, window.argument(vm, index))
 }
 
@@ -192,8 +195,8 @@ fn add(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 #[inline(never)]
 fn add_large(vm: &mut Vm, window: Window, start: usize, size: usize) -> Result<Value, Stop> {
-    if start + size == span(vm.root_height(window, ARRAY)?) {
-        vm.raise_root(window, ARRAY, 0)?;
+    if start + size == span(vm.root_height(window, ROOT)?) {
+        vm.raise_root(window, ROOT, 0)?;
     }
     put_argument(vm, window, start + size, 0)?;
     let object = window.receiver(vm);
@@ -247,7 +250,7 @@ fn add_first(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             start = span(1) / 2;
             spread(vm, window, start)?;
         } else if start == 0 {
-            start = vm.raise_root(window, ARRAY, FAN / 2)?;
+            start = vm.raise_root(window, ROOT, FAN / 2)?;
         }
         put_argument(vm, window, start - 1, 0)?;
     } else {
@@ -318,11 +321,11 @@ fn forget(vm: &mut Vm, window: Window, position: usize, start: usize, size: usiz
     }
     // The position is the last of the parts that are left behind when the start moves on, else the first.
     let edge = if position < start { position + 1 } else { position };
-    let root = vm.root_height(window, ARRAY)?;
+    let root = vm.root_height(window, ROOT)?;
     match (0..root).rev().find(|&height| edge.is_multiple_of(span(height))) {
-        Some(height) => vm.drop_part(window, ARRAY, position, height)?,
+        Some(height) => vm.drop_part(window, ROOT, position, height)?,
         None => {
-            if let Some(leaf) = vm.leaf(window, ARRAY, position)? {
+            if let Some(leaf) = vm.leaf(window, ROOT, position)? {
                 vm.set_part_element(leaf, position % LEAF, Value::NIL)?;
             }
         }
@@ -350,7 +353,7 @@ fn shift(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             let (source, target) = if from < to { (to - 1 - step, to - step) } else { (to + 1 + step, to + step) };
             let element = element_at(vm, window, start + source)?;
             vm.run.handles.push(element);
-            let leaf = vm.leaf_to_fill(window, ARRAY, start + target);
+            let leaf = vm.leaf_to_fill(window, ROOT, start + target);
             let element = vm.run.handles.pop().expect("pushed above");
             vm.set_part_element(leaf?, (start + target) % LEAF, element)?;
         }
@@ -388,7 +391,7 @@ fn as_array(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         while done < size {
             let position = list.start + done;
             let count = (LEAF - position % LEAF).min(size - done);
-            if let Some(leaf) = vm.leaf(window, ARRAY, position)? {
+            if let Some(leaf) = vm.leaf(window, ROOT, position)? {
                 for offset in 0..count {
                     let element = vm.heap.part_element(leaf, position % LEAF + offset);
                     vm.heap.init_element(vm.run.handles[first], done + offset, element);

@@ -12,6 +12,7 @@ mod exception;
 mod float;
 mod hashed;
 mod integer;
+mod large_table;
 pub(crate) mod list;
 mod object;
 mod promise;
