@@ -168,6 +168,7 @@ topics![
     floats,
     fractions,
     integers,
+    json,
     lists,
     objects,
     promises,

@@ -12,6 +12,7 @@ mod exception;
 mod float;
 mod hashed;
 mod integer;
+mod json;
 mod large_table;
 pub(crate) mod list;
 mod object;
@@ -31,6 +32,7 @@ pub const TABLES: &[&[Row]] = &[
     float::ROWS,
     hashed::ROWS,
     integer::ROWS,
+    json::ROWS,
     list::ROWS,
     object::ROWS,
     promise::ROWS,
