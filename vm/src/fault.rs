@@ -79,9 +79,10 @@ pub struct Fault {
 /// One frame of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceLine {
-    /// `Prototype>>selector`, or `main` for the statements of a program; with ` block` for a block.
+    /// `Prototype>>at: 3 put: 'x'`, the message as it was sent, or `main` for the statements of a program; for a block with
+    /// ` block` and its arguments behind the selector.
     pub method: String,
-    /// The path of the twin, if the receiver is one.
+    /// The path of the twin, if the receiver is one; of another receiver a short text, unless the method says all of it.
     pub twin: Option<String>,
     /// `file:line:column`, unless the image was stripped.
     pub place: Option<String>,

@@ -683,8 +683,8 @@ pub(crate) fn live_top(run: &Run) -> *mut Value {
     top.max(run.scratch_top)
 }
 
-/// The frames from the innermost out: code, word, receiver.
-pub(crate) fn frames(run: &Run) -> impl Iterator<Item = (&LinkedCode, usize, Value)> {
+/// The frames from the innermost out: code, word, and the receiver with its arguments.
+pub(crate) fn frames(run: &Run) -> impl Iterator<Item = (&LinkedCode, usize, &[Value])> {
     let mut frame = run.frame;
     let mut pc = run.pc;
     let first = run.stack.frames.start();
@@ -697,10 +697,11 @@ pub(crate) fn frames(run: &Run) -> impl Iterator<Item = (&LinkedCode, usize, Val
             let code = &*(*frame).code;
             let start = code.words.as_ptr() as usize;
             let word = (pc as usize).saturating_sub(start) / 4;
-            let receiver = *(*frame).base;
+            // The receiver and the arguments are where the sender put them: no code writes over its parameters.
+            let values = std::slice::from_raw_parts((*frame).base, 1 + usize::from(code.argument_count));
             frame = frame.sub(1);
             pc = (*frame).pc;
-            Some((code, word, receiver))
+            Some((code, word, values))
         }
     })
 }

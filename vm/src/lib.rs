@@ -36,6 +36,7 @@ pub mod send;
 pub mod shape;
 mod supervise;
 pub mod symbol;
+mod traced;
 pub mod tree;
 pub mod turn;
 #[allow(unsafe_code, reason = "a run reaches the world that its turn was given")]

@@ -303,6 +303,12 @@ impl Vm {
         None
     }
 
+    /// How many frames lie above what signalled `exception`: the handler's, and what it runs. `None` while none handles it.
+    pub(crate) fn frames_above_signal(&self, exception: Value) -> Option<usize> {
+        let (run, _) = self.handling(exception)?;
+        Some((self.run.frame as usize - run as usize) / size_of::<Frame>() + 1)
+    }
+
     /// Raises the exception of a message that only makes sense while a handler runs.
     pub(crate) fn not_handled(&mut self) -> Stop {
         self.raise(
@@ -327,7 +333,7 @@ impl Vm {
         let stop = self.fault(&kind, text);
         let prototype = self.class(self.class_of(exception)).prototype;
         let own = crate::interpret::frames(&self.run)
-            .take_while(|&(_, _, receiver)| receiver == exception || receiver == prototype);
+            .take_while(|(_, _, values)| values[0] == exception || values[0] == prototype);
         let own = own.filter(|(code, _, _)| self.method_of(code).mark == Mark::None).count();
         if let Some(fault) = &mut self.run.fault {
             fault.trace.drain(..own.min(fault.trace.len()));

@@ -847,22 +847,29 @@ impl Vm {
 
     /// The frames of the run, innermost first, the VM's own left out.
     pub fn trace(&self) -> Vec<TraceLine> {
+        self.trace_below(0)
+    }
+
+    /// The same, without the `above` innermost frames.
+    pub(crate) fn trace_below(&self, above: usize) -> Vec<TraceLine> {
         crate::interpret::frames(&self.run)
-            .filter_map(|(code, pc, receiver)| self.trace_line(code, pc, receiver))
+            .skip(above)
+            .filter_map(|(code, pc, values)| self.trace_line(code, pc, values))
             .take(TRACE_LINES_MAX)
             .collect()
     }
 
-    fn trace_line(&self, code: &LinkedCode, word: usize, receiver: Value) -> Option<TraceLine> {
+    fn trace_line(&self, code: &LinkedCode, word: usize, values: &[Value]) -> Option<TraceLine> {
         let method = self.method_of(code);
         if method.mark != Mark::None {
             return None;
         }
         let place =
             self.place(code, word.saturating_sub(1)).map(|(file, line, column)| format!("{file}:{line}:{column}"));
-        let twin = self.path_of(receiver).map(str::to_owned);
-        let method = self.name_of(code);
-        Some(TraceLine { method, twin, place })
+        let receiver = self.traced_receiver(values[0], method.class);
+        let twin = self.path_of(values[0]).map(str::to_owned);
+        let method = self.traced_method(code, &values[1..]);
+        Some(TraceLine { method, twin: twin.or(receiver), place })
     }
 
     /// File, line and column of the instruction at `word`, counted from 1; `None` where the image does not say.

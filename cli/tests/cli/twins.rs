@@ -104,7 +104,7 @@ fn a_twin_survives_its_process() {
             67.0
             $ send tank-1 'fill: 300' --store s
             ! twintalk: Error: it would run over
-            !   Tank>>fill: of tank-1 (tank.twin:9:47)
+            !   Tank>>fill: 300 of tank-1 (tank.twin:9:47)
             exit 1
             $ twins --store s
             tank-1  Tank
@@ -224,9 +224,9 @@ fn each_row_is_a_message_and_bad_rows_are_told_in_the_end() {
             ! twintalk: row 5: column `id` is empty, and the path needs it
             ! twintalk: row 6: the row has 2 fields and the header 3
             ! twintalk: row 3: `fill:` to plant-1: Error: it would run over
-            !   Tank>>fill: of plant-1 (tank.twin:9:47)
+            !   Tank>>fill: 95 of plant-1 (tank.twin:9:47)
             ! twintalk: row 4: `fill:` to plant-3: ArgumentError: `+` wants a number, but was given 'oops'
-            !   Tank>>fill: of plant-3 (tank.twin:9:11)
+            !   Tank>>fill: 'oops' of plant-3 (tank.twin:9:11)
             ! twintalk: 5 rows, 4 failures
             exit 1
             $ feed rows.csv tank.twin --store s --to plant-{id} --send fill: --args value --time time --clock device --acks

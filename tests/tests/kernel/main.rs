@@ -8,6 +8,7 @@
 mod hostile;
 mod numbers;
 mod promises;
+mod python;
 mod twins;
 
 use std::collections::BTreeSet;

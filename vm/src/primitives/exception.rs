@@ -1,5 +1,6 @@
 //! `Exception`: signalling, and what a handler may do.
 
+use crate::class::Mark;
 use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
 use crate::turn::Mode;
@@ -18,6 +19,7 @@ pub const ROWS: &[Row] = &[
     ("Exception.resume:", resume),
     ("Exception.unhandled", unhandled),
     ("Exception.isHandled", is_handled),
+    ("Exception.signalled", signalled),
 ];
 
 /// The receiver is an exception, or an exception says so.
@@ -115,3 +117,46 @@ fn is_handled(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let exception = check(vm, window)?;
     Ok(Value::boolean(vm.handling(exception).is_some()))
 }
+
+/// While a handler runs: who signalled, the selector of the method that did, and the trace from there, as an array; else nil.
+/// The exception's own methods, and those of `Object` that signal for others, are passed over.
+fn signalled(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let Some(above) = vm.frames_above_signal(exception) else { return Ok(Value::NIL) };
+    let prototype = vm.class(vm.class_of(exception)).prototype;
+    let mut own = 0;
+    let mut found = None;
+    for (code, _, values) in crate::interpret::frames(&vm.run).skip(above) {
+        let method = vm.method_of(code);
+        let signals = SIGNALLERS.contains(&vm.symbols.name(method.selector));
+        let passed = method.mark != Mark::None
+            || values[0] == exception
+            || values[0] == prototype
+            || (signals && vm.symbols.name(vm.class(method.class).name) == "Object");
+        if !passed {
+            found = Some((values[0], method.selector));
+            break;
+        }
+        own += 1;
+    }
+    let Some((receiver, selector)) = found else { return Ok(Value::NIL) };
+    let lines: Vec<String> = vm.trace_below(above + own).iter().map(ToString::to_string).collect();
+    vm.spend(above + own + lines.len());
+    vm.with_handles(|vm, first| {
+        vm.run.handles.extend([receiver, Value::symbol(selector.0)]);
+        let text = vm.new_string(&lines.join("\n"))?;
+        vm.run.handles.push(text);
+        vm.array_of_handles(first)
+    })
+}
+
+/// Methods of `Object` that signal in the name of whoever sends them.
+const SIGNALLERS: [&str; 7] = [
+    "error:",
+    "fault:",
+    "assert:",
+    "assert:description:",
+    "doesNotUnderstand:",
+    "subclassResponsibility",
+    "unknownGlobal:",
+];

@@ -185,7 +185,12 @@ impl<'a> Reader<'a> {
                 }
                 char::from_u32(unit).ok_or_else(alone)?
             }
-            _ => return Err(Failure::Text(start, "an escape is one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u".to_owned())),
+            _ => {
+                return Err(Failure::Text(
+                    start,
+                    "an escape is one of \\\" \\\\ \\/ \\b \\f \\n \\r \\t \\u".to_owned(),
+                ));
+            }
         };
         Ok(character)
     }

@@ -24,6 +24,9 @@ mod support;
 mod text;
 mod twin;
 
+/// A float as it prints.
+pub(crate) use float::text as float_text;
+
 /// The rows of every file.
 pub const TABLES: &[&[Row]] = &[
     array::ROWS,

@@ -181,9 +181,9 @@ fn a_fault_names_where_it_happened() {
     let text = "Pump = (\n  start = ( ^self turn: 3 )\n  turn: n = (\n    ^[ self error: 'stuck' ] value\n  )\n)\nPump new start";
     let fault = fault(text);
     let expected = "Error: stuck
-  Object>>error: (kernel.twin:11:27)
+  Object>>error: 'stuck' of a Pump (kernel.twin:11:27)
   Pump>>turn: block (test.twin:4:13)
-  Pump>>turn: (test.twin:4:30)
+  Pump>>turn: 3 (test.twin:4:30)
   Pump>>start (test.twin:2:19)
   main (test.twin:7:10)";
     assert_eq!(fault.to_string(), expected);

@@ -49,7 +49,8 @@ fn row(name: &str, own: u64, total: u64) -> (String, u64, u64) {
 #[test]
 fn samples_fall_on_the_method_that_spends_the_fuel() {
     // A sample at every unit: one for each activation, one for each round of a loop.
-    let profile = profile(1, "object A = ( spin = ( 1 to: 10 do: [ :i | i ] ) rest = ( ^1 + 1 ) ) A new spin. A new rest.");
+    let profile =
+        profile(1, "object A = ( spin = ( 1 to: 10 do: [ :i | i ] ) rest = ( ^1 + 1 ) ) A new spin. A new rest.");
     assert_eq!(weights(&profile), [row("A>>rest", 1, 1), row("A>>spin", 11, 11), row("main", 0, 12)]);
 }
 
