@@ -242,7 +242,10 @@ fn floats(dice: &mut Dice) -> Pair {
     ];
     if x.abs() < 1e15 {
         let exact = format!("away(F({pa}) * 10 ** {places})");
-        forms.push((format!("(({a} printDecimals: {places}) , 's') asNumber asExact"), format!("F({exact}, 10 ** {places})")));
+        forms.push((
+            format!("(({a} printDecimals: {places}) , 's') asNumber asExact"),
+            format!("F({exact}, 10 ** {places})"),
+        ));
         forms.push((format!("{a} round: {places}"), format!("float(F({exact}, 10 ** {places}))")));
     }
     dice.pick(&forms).clone()

@@ -284,6 +284,9 @@ fn significand_and_exponent(vm: &mut Vm, window: Window) -> Result<Value, Stop> 
     vm.new_array(&[Value::small(significand), Value::small(exponent)])
 }
 
+/// Where a number may lie half-way between two texts of as many digits.
+const TIES: std::ops::Range<f64> = 281_474_976_710_656.0..18_014_398_509_481_984.0;
+
 /// The shortest text that reads back as the same number, always with a point: `1.5`, `100.0`, `1.0e100`.
 pub(crate) fn text(number: f64) -> String {
     if number.is_nan() {
@@ -294,7 +297,18 @@ pub(crate) fn text(number: f64) -> String {
     }
     let magnitude = number.abs();
     if magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {
-        return format!("{number:?}");
+        let text = format!("{number:?}");
+        // Of two shortest texts as near to the number, the one that ends in an even digit, as in other languages. There are
+        // two only where floats lie a quarter or a half apart.
+        if TIES.contains(&magnitude)
+            && let Some((_, places)) = text.split_once('.')
+        {
+            let even = format!("{number:.*}", places.len());
+            if even.parse() == Ok(number) {
+                return even;
+            }
+        }
+        return text;
     }
     let text = format!("{number:e}");
     let (digits, exponent) = text.split_once('e').expect("the form has an exponent");

@@ -345,7 +345,7 @@ fn field(reader: &mut Reader, separator: char) -> Result<(String, bool), Failure
         }
     } else {
         let rest = &reader.text[reader.at..];
-        let end = rest.find(|character| character == separator || character == '\n').unwrap_or(rest.len());
+        let end = rest.find([separator, '\n']).unwrap_or(rest.len());
         let is_line_end = !rest[end..].starts_with(separator);
         let plain = if is_line_end { rest[..end].strip_suffix('\r').unwrap_or(&rest[..end]) } else { &rest[..end] };
         if let Some(quote) = plain.find('"') {
