@@ -46,6 +46,17 @@ def percentile(values, p):
     s = sorted(values); place = F(len(s) - 1) * p / 100; i = math.floor(place)
     return F(s[i]) if i == place else s[i] + (place - i) * (s[i + 1] - s[i])
 def iso(d): return d.strftime('%Y-%m-%dT%H:%M:%SZ').rjust(20, '0')
+def finite(text):
+    x = float(text)
+    if math.isinf(x): raise ValueError(text)
+    return x
+def constant(text): raise ValueError(text)
+def loads(text):
+    try:
+        value = json.loads(text, parse_float=finite, parse_constant=constant)
+        json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except ValueError: return 'no JSON'
 def rows(text): return list(csv.reader(io.StringIO(text, newline='')))
 def table(rows):
     out = io.StringIO(newline=''); csv.writer(out).writerows(rows); return out.getvalue()
@@ -376,25 +387,74 @@ fn dates(dice: &mut Dice) -> Pair {
     dice.pick(&forms).clone()
 }
 
+/// A text of JSON, `depth` levels of it at most.
+fn json_text(dice: &mut Dice, depth: u32) -> String {
+    let blank = *dice.pick(&["", "", "", " ", "\t", "\n "]);
+    let text = match dice.between(if depth == 0 { 2 } else { 0 }, 9) {
+        0 => {
+            let parts: Vec<String> = (0..dice.between(0, 4)).map(|_| json_text(dice, depth - 1)).collect();
+            format!("[{}]", parts.join(","))
+        }
+        1 => {
+            let parts =
+                (0..dice.between(0, 4)).map(|_| format!("{}{blank}:{}", json_string(dice), json_text(dice, depth - 1)));
+            format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+        }
+        2 | 3 => json_string(dice),
+        4 => dice.integer().trim_matches(['(', ')']).to_owned(),
+        5 => format!("{:e}", dice.float()),
+        6 => format!("{}.{}E+{}", dice.between(0, 99), dice.between(0, 999), dice.between(0, 30)),
+        7 => "true".to_owned(),
+        8 => "false".to_owned(),
+        _ => "null".to_owned(),
+    };
+    format!("{blank}{text}{blank}")
+}
+
+fn json_string(dice: &mut Dice) -> String {
+    let parts =
+        ["a", "ü", "漢", "😀", " ", "/", "\\\"", "\\\\", "\\/", "\\b", "\\n", "\\u00e9", "\\u20ac", "\\ud83d\\ude00"];
+    let text: String = (0..dice.between(0, 6)).map(|_| *dice.pick(&parts)).collect();
+    format!("\"{text}\"")
+}
+
+/// JSON, every other text with a character put in, left out or replaced: both read it alike, or both refuse it.
+fn json(dice: &mut Dice) -> Pair {
+    let mut letters: Vec<char> = json_text(dice, 4).chars().collect();
+    if dice.between(0, 1) == 0 {
+        let at = dice.between(0, letters.len() as i64 - 1) as usize;
+        let character =
+            *dice.pick(&['"', '[', ']', '{', '}', ',', ':', '0', '1', '-', '.', 'e', 't', 'n', ' ', '\'', 'x']);
+        match dice.between(0, 2) {
+            0 => letters.insert(at, character),
+            1 => letters[at] = character,
+            _ => drop(letters.remove(at)),
+        }
+    }
+    let text: String = letters.into_iter().collect();
+    (format!("JSON parse: {} ifFail: [ 'no JSON' ]", ours(&text)), format!("loads({})", pythons(&text)))
+}
+
 /// What Python answers for each line, or `None` where there is no Python.
 fn python(lines: &[String]) -> Option<Vec<String>> {
+    let version = Command::new("python3").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if !version.is_ok_and(|status| status.success()) {
+        return None;
+    }
     let child = Command::new("python3")
         .args(["-c", PYTHON])
         .env("PYTHONIOENCODING", "utf-8")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();
-    let mut child = child.ok()?;
+    let mut child = child.expect("Python was started above");
     let mut input = child.stdin.take().expect("asked for above");
     let text: String =
         lines.iter().map(|line| format!("\"{}\"\n", line.replace('\\', "\\\\").replace('"', "\\\""))).collect();
     let writer = std::thread::spawn(move || input.write_all(text.as_bytes()));
     let output = child.wait_with_output().expect("Python was started");
     let written = writer.join().expect("the writer does not panic");
-    if !output.status.success() || written.is_err() {
-        println!("python3 does not run: {}", output.status);
-        return None;
-    }
+    assert!(output.status.success() && written.is_ok(), "Python ends with {}", output.status);
     Some(String::from_utf8(output.stdout).expect("UTF-8 was asked for").lines().map(str::to_owned).collect())
 }
 
@@ -448,4 +508,9 @@ fn collections_and_statistics_are_pythons() {
 #[test]
 fn dates_are_pythons() {
     check("dates", 600, dates);
+}
+
+#[test]
+fn json_is_pythons() {
+    check("json", 2000, json);
 }
