@@ -156,7 +156,9 @@ fn copy_range(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn concatenate(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let argument = window.argument(vm, 0);
     let Some(more) = vm.piece_of_text(argument) else {
-        return Err(vm.wrong_argument("a string or character", argument));
+        let class = vm.class_name(argument);
+        let text = format!("`,` puts text behind text, but the argument is of {class}: send it `asString` first");
+        return Err(vm.raise(ExceptionKind::ArgumentError, text));
     };
     let text = vm.receiver_text(window)?;
     let mut answer = String::with_capacity(text.len() + more.len());
