@@ -4,11 +4,11 @@ use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 use twintalk_runtime::datum::Datum;
+use twintalk_runtime::datum::message_text;
 use twintalk_runtime::{DeadLetter, LetterId, OpenOptions, QuarantinedTwin, System, json, time};
 
 use crate::console::Console;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::history::message;
 use crate::state::number;
 use crate::store::Look;
 
@@ -109,7 +109,7 @@ impl Deadletters {
             return writeln!(out, "{}", json::text(&letter_row(letter)));
         }
         let DeadLetter { id, time_ns, path, selector, arguments, sender, fault } = letter;
-        let what = message(selector, arguments);
+        let what = message_text(selector, arguments);
         writeln!(out, "{id:>8}  {}  {path} {what}  from {sender}", time::moment_text(*time_ns))?;
         writeln!(out, "          failed: {}: {}", fault.kind, fault.text)
     }

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 
 use clap::Args;
-use twintalk_runtime::datum::Datum;
+use twintalk_runtime::datum::{Datum, message_text};
 use twintalk_runtime::{HistoryEntry, json, time};
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -54,7 +54,7 @@ fn write_entry(out: &mut impl Write, path: &str, entry: &HistoryEntry) -> io::Re
         "{:>6}  {}  {receiver}{}  from {}{number}",
         entry.turn,
         time::moment_text(entry.time_ns),
-        message(&entry.selector, &entry.arguments),
+        message_text(&entry.selector, &entry.arguments),
         entry.sender,
     )?;
     if let Some(device_time_ns) = entry.device_time_ns.filter(|device_time_ns| *device_time_ns != entry.time_ns) {
@@ -68,10 +68,10 @@ fn write_entry(out: &mut impl Write, path: &str, entry: &HistoryEntry) -> io::Re
     }
     for (twin, selector, values) in &entry.events {
         let twin = if twin == path { String::new() } else { format!("{twin} ") };
-        writeln!(out, "        {twin}emitted {}", message(selector, values))?;
+        writeln!(out, "        {twin}emitted {}", message_text(selector, values))?;
     }
     for (receiver, selector, values) in &entry.far_sends {
-        writeln!(out, "        sent {receiver} ! {}", message(selector, values))?;
+        writeln!(out, "        sent {receiver} ! {}", message_text(selector, values))?;
     }
     if let Some(fault) = &entry.fault {
         writeln!(out, "        failed: {}: {}", fault.kind, fault.text)?;
@@ -80,21 +80,6 @@ fn write_entry(out: &mut impl Write, path: &str, entry: &HistoryEntry) -> io::Re
         writeln!(out, "        {note}")?;
     }
     Ok(())
-}
-
-/// As it is written in source: `at: 3 put: 'x'`; what the system sends itself, `<ensure:>`, likewise.
-pub fn message(selector: &str, arguments: &[Datum]) -> String {
-    let selector = selector.strip_prefix('<').and_then(|inside| inside.strip_suffix('>')).unwrap_or(selector);
-    let mut keywords = selector.split_inclusive(':');
-    let mut words: Vec<String> = Vec::new();
-    if arguments.is_empty() {
-        return selector.to_owned();
-    }
-    for argument in arguments {
-        words.extend(keywords.next().map(str::to_owned));
-        words.push(argument.to_string());
-    }
-    words.join(" ")
 }
 
 fn row(entry: &HistoryEntry) -> Datum {
@@ -135,10 +120,10 @@ mod tests {
 
     #[test]
     fn a_message_is_written_as_in_source() {
-        assert_eq!(message("level", &[]), "level");
-        assert_eq!(message("+", &[Datum::from(3)]), "+ 3");
-        assert_eq!(message("<", &[Datum::from(3)]), "< 3");
-        assert_eq!(message("<timer:>", &[Datum::from("tick")]), "timer: 'tick'");
-        assert_eq!(message("at:put:", &[Datum::from(3), Datum::from("x")]), "at: 3 put: 'x'");
+        assert_eq!(message_text("level", &[]), "level");
+        assert_eq!(message_text("+", &[Datum::from(3)]), "+ 3");
+        assert_eq!(message_text("<", &[Datum::from(3)]), "< 3");
+        assert_eq!(message_text("<timer:>", &[Datum::from("tick")]), "timer: 'tick'");
+        assert_eq!(message_text("at:put:", &[Datum::from(3), Datum::from("x")]), "at: 3 put: 'x'");
     }
 }

@@ -28,6 +28,7 @@ mod state;
 mod store;
 mod template;
 mod terminal;
+mod test;
 mod trial;
 mod twins;
 mod verb;

@@ -8,8 +8,17 @@ use std::io::{self, IsTerminal, Write};
 
 /// Whether standard error takes colour.
 pub fn colour_on_stderr() -> bool {
+    io::stderr().is_terminal() && may_colour()
+}
+
+fn may_colour() -> bool {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    !is_set("NO_COLOR") && env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Whether standard output takes colour.
+pub fn colour_on_stdout() -> bool {
+    io::stdout().is_terminal() && may_colour()
 }
 
 /// Whether a person reads standard error.

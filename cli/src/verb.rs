@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use crate::exit::Outcome;
 use crate::{
-    check, compile, completions, deadletters, disasm, feed, fmt, history, profile, repl, run, send, state, twins,
+    check, compile, completions, deadletters, disasm, feed, fmt, history, profile, repl, run, send, state, test, twins,
     verify, version,
 };
 
@@ -14,6 +14,7 @@ pub enum Verb {
     Check(check::Check),
     Compile(compile::Compile),
     Run(run::Run),
+    Test(test::Test),
     Profile(profile::ProfileVerb),
     Repl(repl::Repl),
     Feed(feed::Feed),
@@ -36,6 +37,7 @@ impl Verb {
             Verb::Check(verb) => verb.run(),
             Verb::Compile(verb) => verb.run(),
             Verb::Run(verb) => verb.run(),
+            Verb::Test(verb) => verb.run(),
             Verb::Profile(verb) => verb.run(),
             Verb::Repl(verb) => verb.run(),
             Verb::Feed(verb) => verb.run(),

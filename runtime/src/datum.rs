@@ -532,6 +532,21 @@ fn is_symbol(text: &str) -> bool {
         || (text.ends_with(':') && keywords.split(':').all(is_word))
 }
 
+/// As it is written in source: `at: 3 put: 'x'`; what the system sends itself, `<ensure:>`, likewise.
+pub fn message_text(selector: &str, arguments: &[Datum]) -> String {
+    let selector = selector.strip_prefix('<').and_then(|inside| inside.strip_suffix('>')).unwrap_or(selector);
+    let mut keywords = selector.split_inclusive(':');
+    let mut words: Vec<String> = Vec::new();
+    if arguments.is_empty() {
+        return selector.to_owned();
+    }
+    for argument in arguments {
+        words.extend(keywords.next().map(str::to_owned));
+        words.push(argument.to_string());
+    }
+    words.join(" ")
+}
+
 impl fmt::Display for Datum {
     /// As the language writes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

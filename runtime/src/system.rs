@@ -12,21 +12,22 @@ use twintalk_bytecode::verify::{self, VerifyError};
 use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::{self, ProgramHash};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
-use twintalk_store::{Durability, Key, Partition, Settings, Store, StoreError, Table};
+use twintalk_store::{Durability, Key, Partition, Position, Settings, Store, StoreError, Table};
 use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::reference::NAME_BYTES_MAX;
 use twintalk_vm::{EarlierProgram, Fault, Limits, LinkError, ProgramWorld, Shapes, Vm};
 
 use crate::clock::{Clock, ClockKind};
-use crate::datum::Datum;
+use crate::datum::{self, Datum};
 use crate::difference::{Difference, difference};
 use crate::kernel;
-use crate::message::{FaultReport, From, Message};
+use crate::message::{FaultReport, From, Message, SYSTEM_PATH};
 use crate::partition::{Core, Discipline, Leaving, QUERY_LIMIT, Reply};
 use crate::partitions::{Linked, Partitions};
 use crate::place::PLACING;
 use crate::post::Post;
 use crate::program::{self, Program};
+use crate::replay::{damaged, each_record};
 use crate::upgrade::{Lowered, Orphans, Versions};
 use crate::values;
 use crate::{rebuild, replay};
@@ -818,6 +819,65 @@ impl ProgramWorld for Host<'_> {
     fn arguments(&self) -> &[String] {
         self.arguments
     }
+
+    fn records(&mut self, vm: &mut Vm, from: u64) -> Reply {
+        let pumped = self.partitions.pump(vm, None);
+        self.note(pumped)?;
+        self.commit()?;
+        let shown = shown_records(self.partitions, vm, from);
+        let shown = self.note(shown)?;
+        values::arguments(&[Datum::Array(shown)], vm.shapes()).map_err(|text| Fault {
+            kind: "Store".to_owned(),
+            text,
+            trace: Vec::new(),
+        })
+    }
+}
+
+/// What the records say that come after the first `from` of all partitions, in the order of their partitions: see
+/// [`ProgramWorld::records`].
+fn shown_records(partitions: &Partitions, vm: &Vm, from: u64) -> Result<Vec<Datum>, StoreError> {
+    let mut shown = Vec::new();
+    let mut passed = 0;
+    for partition in (0..partitions.store.settings().partitions).map(Partition) {
+        each_record(&*partitions.store, partition, Position::FIRST, |position, record, _| {
+            passed += 1;
+            if passed <= from || record.composite() == SYSTEM_PATH {
+                return Ok(());
+            }
+            let message = |path: &str, selector: &str, arguments: &[u8]| {
+                let arguments = if arguments.is_empty() {
+                    Ok(Vec::new())
+                } else {
+                    values::data_of_arguments(arguments, vm.shapes())
+                };
+                let arguments = arguments.map_err(|_| damaged(partition, position, "arguments that cannot be read"))?;
+                Ok::<_, StoreError>(Datum::String(format!("{path} {}", datum::message_text(selector, &arguments))))
+            };
+            let mut row = vec![message(record.receiver().path, record.input.selector, record.input.arguments)?];
+            match &record.outcome {
+                record::Outcome::Committed(effects) => {
+                    let events =
+                        effects.events.iter().map(|event| message(event.twin, event.selector, event.arguments));
+                    let sends = effects.sends.iter().map(|send| message(send.receiver, send.selector, send.arguments));
+                    let changed = record.twins.iter().filter(|twin| twin.kind != record::TwinChange::Touched);
+                    row.push(Datum::Nil);
+                    row.push(Datum::Array(events.collect::<Result<_, _>>()?));
+                    row.push(Datum::Array(sends.collect::<Result<_, _>>()?));
+                    row.push(Datum::Array(changed.map(|twin| Datum::String(twin.path.to_owned())).collect()));
+                }
+                record::Outcome::Failed(failure) => {
+                    row.push(Datum::String(format!("{}: {}", failure.kind, failure.text)));
+                    row.extend([const { Datum::Array(Vec::new()) }; 3]);
+                }
+            }
+            shown.push(Datum::Array(row));
+            Ok(())
+        })?;
+    }
+    // The first thing told is how many there are.
+    shown.insert(0, Datum::Int(passed.into()));
+    Ok(shown)
 }
 
 // ---- programs in the store ----

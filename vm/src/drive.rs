@@ -87,6 +87,8 @@ pub(crate) enum Question {
     Now,
     /// In a program: what it was started with.
     Arguments,
+    /// In a program: what the records behind the first so many say.
+    Records(u64),
     /// In a program: print.
     Print(String),
 }
@@ -435,6 +437,18 @@ impl Vm {
                     Err(stop) => Err(self.fault_of_stop(stop)),
                 }
             }
+            (Question::Records(from), Asked::Program(world)) => {
+                let bytes = match world.records(self, from) {
+                    Ok(bytes) => bytes,
+                    Err(fault) => return Ok(Some(self.raise_answer(fault))),
+                };
+                let before = self.run.handles.len();
+                self.decode_arguments(&bytes).map_err(|error| self.decode_fault(&error))?;
+                let records = self.run.handles.get(before).copied().unwrap_or(Value::NIL);
+                self.run.handles.truncate(before);
+                self.put_answer(records);
+                Ok(Some(Flow::Go))
+            }
             (Question::Print(text), Asked::Program(world)) => {
                 world.print(&text);
                 self.put_answer(Value::NIL);
@@ -452,6 +466,7 @@ impl Vm {
                 | Question::Advance(_)
                 | Question::Now
                 | Question::Arguments
+                | Question::Records(_)
                 | Question::Print(_),
                 Asked::Turn(_),
             ) => unreachable!("only programs ask this"),

@@ -150,6 +150,16 @@ pub trait ProgramWorld {
     fn arguments(&self) -> &[String] {
         &[]
     }
+
+    /// What the records say that come after the first `from`, with all that was due done before: arguments, as the codec writes
+    /// them, of which there is one, an array. It has an array for each record: the message; the fault or nil; the events; the far
+    /// sends; the twins that it changed. All are strings or arrays of them.
+    ///
+    /// # Errors
+    /// The store refuses.
+    fn records(&mut self, _vm: &mut Vm, _from: u64) -> Result<Vec<u8>, Fault> {
+        Err(no_twins("a log"))
+    }
 }
 
 fn no_twins(what: &str) -> Fault {

@@ -6,4 +6,5 @@ mod folder;
 mod profile;
 mod shown;
 mod source;
+mod test;
 mod twins;

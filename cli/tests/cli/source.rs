@@ -6,10 +6,11 @@ use crate::folder::Folder;
 use expect_test::{Expect, expect};
 
 const TANK: &str = "twin Tank = (\n  | level <- 0. |\n\n  fill: amount = ( level := level + amount )\n)\n";
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "check",
     "compile",
     "run",
+    "test",
     "profile",
     "repl",
     "feed",

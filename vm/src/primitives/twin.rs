@@ -44,6 +44,7 @@ pub const ROWS: &[Row] = &[
     ("Clock class.advanceNanoseconds:", advance),
     ("Random class.bits", random_bits),
     ("Program class.arguments", arguments),
+    ("TestCase.recordsFrom:", records),
     ("Transcript class.showText:", show),
 ];
 
@@ -541,6 +542,13 @@ fn random_bits(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
 fn arguments(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
     program_only(vm, "has arguments")?;
     vm.run.question = Some(Question::Arguments);
+    Err(Stop::Ask)
+}
+
+fn records(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    program_only(vm, "reads records")?;
+    let from = integer(vm, window, 0, "a number of records")?;
+    vm.run.question = Some(Question::Records(from.max(0) as u64));
     Err(Stop::Ask)
 }
 
