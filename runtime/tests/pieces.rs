@@ -706,3 +706,60 @@ fn a_twin_whose_definition_has_changed_keeps_its_large_dictionary() {
     let sizes = bytes_of_changes(folder.path(), "mapRemove:");
     assert!(sizes[0] < 20_000, "a twin that is carried over leaves only the pieces that it touched: {}", sizes[0]);
 }
+
+/// Long arrays: they stay in the image, but what changes in one is all that is written.
+const ARRAYS: &str = "twin T = ( | array bytes text list |
+       fill: n = ( array := Array new: n. bytes := ByteArray new: n. text := (String new: n withAll: $a) copy. list := List new.
+         1 to: 3000 do: [ :each | array at: each put: each. bytes at: each put: each \\\\ 256 ] )
+       put: i = ( array at: i * 31 put: i )
+       byte: i = ( bytes at: i * 31 put: 255 )
+       bytes: i = ( bytes at: i put: 1; at: i + 700 put: 2; at: bytes size put: 3 )
+       letter: i = ( text at: i * 31 put: $b )
+       query look = ( ^{array at: 31. array at: 62. bytes at: 31. bytes at: 62. bytes at: 702. bytes last. text at: 31. text at: 32. array size. bytes size. text size} ) )
+     | t | t := T new: 't'.";
+
+// delivery: D11.9
+#[test]
+fn a_change_of_a_long_array_leaves_a_record_of_the_size_of_the_change() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let mut system = opened(folder.path(), &format!("{ARRAYS} t fill: 100001"));
+    for passive in [false, true] {
+        for selector in ["put:", "byte:", "bytes:", "letter:"] {
+            if passive {
+                system.passivate().expect("it can be written");
+            }
+            send(&mut system, selector, &[1 + i64::from(passive)]);
+        }
+    }
+    let wanted = "#(1 2 255 255 2 3 $b $a 100001 100001 100001)";
+    assert_eq!(send(&mut system, "look", &[]), wanted);
+    verify(&mut system);
+    // As after a crash.
+    drop(system);
+    let mut system = open(folder.path(), ARRAYS, Discipline::Normal);
+    assert_eq!(send(&mut system, "look", &[]), wanted);
+    system.close(&mut Seen::default()).expect("it closes");
+    for selector in ["put:", "byte:", "bytes:", "letter:"] {
+        let sizes = bytes_of_changes(folder.path(), selector);
+        assert!(sizes.len() == 2 && sizes.iter().all(|&size| size < 60), "{selector}: {sizes:?}");
+    }
+}
+
+// delivery: D11.9
+#[test]
+fn a_dictionary_of_many_is_asked_from_afar_and_cloned() {
+    check(
+        "twin T = ( | map <- Dictionary new. set <- Set new. sum <- 0 |
+           fill = ( 1 to: 2000 do: [ :each | map at: each put: each. set add: each printString ] )
+           query at: k = ( ^map at: k ) query has: k = ( ^set includes: k ) query all = ( ^map ) query size = ( ^map size )
+           askFar = ( | other all | other := T at: 'u'. all := other all. all at: 5 put: 50.
+             ^{other at: 1999. other has: '2000'. other has: '2001'. all size. all at: 5. other at: 5. map size} )
+           askOften = ( 1 to: 200 do: [ :each | sum := sum + ((T at: 'u') at: each * 10) ]. ^sum )
+           change: k = ( map at: k put: 0. map removeKey: k + 1. set remove: k printString ) )
+         | t u |
+         t := T new: 't'. u := T new: 'u'. u fill. t askFar printNl. t askOften printNl.
+         (u cloneAs: 'v') change: 7. (T at: 'v') size printNl. u size printNl. ((T at: 'v') at: 7) printNl. (u at: 7) printNl.
+         ((T at: 'v') has: '7') printNl. (u has: '7') printNl. t askFar printNl",
+        "#(1999 true false 2000 50 5 0)\n201000\n1999\n2000\n0\n7\nfalse\ntrue\n#(1999 true false 2000 50 5 0)\n",
+    );
+}

@@ -87,7 +87,12 @@ pub(crate) mod change {
     pub const SETTLED: u8 = 5;
     /// A piece that is none any more, since it holds what can change: number.
     pub const OPENED: u8 = 6;
+    /// Some bytes of a long object: number, index of the first, length, bytes.
+    pub const SOME_BYTES: u8 = 7;
 }
+
+/// An object with more bytes leaves those that changed, any other all.
+const ALL_BYTES_MAX: usize = 64;
 
 /// Why a value cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -747,10 +752,18 @@ impl Vm {
         encoder.keeps_promises = true;
         for &(number, object, nth) in objects {
             if self.heap.has_flags(object, heap::RAW) {
-                if !self.heap.changed_indices(nth).is_empty() {
+                let bytes = self.heap.bytes(object);
+                if bytes.len() > ALL_BYTES_MAX {
+                    for run in self.heap.changed_bytes(nth) {
+                        encoder.out.push(change::SOME_BYTES);
+                        put_number(encoder.out, u64::from(number));
+                        put_number(encoder.out, run.start as u64);
+                        put_bytes(encoder.out, &bytes[run]);
+                    }
+                } else if !self.heap.changed_indices(nth).is_empty() {
                     encoder.out.push(change::BYTES);
                     put_number(encoder.out, u64::from(number));
-                    put_bytes(encoder.out, self.heap.bytes(object));
+                    put_bytes(encoder.out, bytes);
                 }
                 continue;
             }

@@ -111,6 +111,8 @@ struct Graph<'a> {
     nodes: FxHashMap<u32, Node>,
     /// What spans are of.
     sources: Vec<std::borrow::Cow<'a, [u8]>>,
+    /// Objects whose bytes were changed in places, each with the source that has them alone.
+    own_bytes: FxHashMap<u32, u32>,
     pieces: Pieces<'a>,
     /// The pieces that the image mentioned before the turn.
     image_before: Vec<u32>,
@@ -264,6 +266,7 @@ impl<'a> Graph<'a> {
             slots: Vec::new(),
             nodes: FxHashMap::default(),
             sources: vec![image.into()],
+            own_bytes: FxHashMap::default(),
             pieces,
             image_before: Vec::new(),
             fetched: FxHashMap::default(),
@@ -459,6 +462,12 @@ impl<'a> Graph<'a> {
                         }
                     }
                 }
+                change::SOME_BYTES => {
+                    let number = cursor.reader.number32()?;
+                    let start = cursor.reader.number()?;
+                    let bytes = cursor.reader.sized()?;
+                    self.put_bytes(number, start, bytes)?;
+                }
                 change::WAITS => {
                     let item = self.item(&mut cursor, true)?;
                     self.waiting.push(item);
@@ -476,6 +485,29 @@ impl<'a> Graph<'a> {
                 _ => return Err(DecodeError::Damaged("an unknown change")),
             }
         }
+        Ok(())
+    }
+
+    /// Writes some bytes of an object, from the one at `start` on.
+    fn put_bytes(&mut self, number: u32, start: u64, bytes: &[u8]) -> Got<()> {
+        const WRONG: DecodeError = DecodeError::Damaged("bytes for an object that has others");
+        let own = self.own_bytes.get(&number).copied();
+        let Contents::Bytes(old) = self.node(number)?.contents else { return Err(WRONG) };
+        let span = if own.is_some_and(|source| source == old.source) {
+            old
+        } else {
+            // What it was is copied once.
+            let copy = self.bytes(old).to_vec();
+            let span = Span { source: self.sources.len() as u32, start: 0, end: copy.len() as u32 };
+            self.sources.push(copy.into());
+            self.own_bytes.insert(number, span.source);
+            self.node(number)?.contents = Contents::Bytes(span);
+            span
+        };
+        let all = self.sources[span.source as usize].to_mut();
+        let start = usize::try_from(start).map_err(|_| WRONG)?;
+        let end = start.checked_add(bytes.len()).ok_or(WRONG)?;
+        all.get_mut(start..end).ok_or(WRONG)?.copy_from_slice(bytes);
         Ok(())
     }
 
@@ -711,7 +743,7 @@ mod tests {
     #[test]
     fn a_delta_that_is_not_of_this_image_is_refused() {
         let (shapes, image) = shapes_and_image();
-        let refused: [&[u8]; 6] = [
+        let refused: [&[u8]; 7] = [
             // A number in more bytes than it needs.
             &[0x87, 0, change::SLOT, 0, tag::TRUE],
             // A counter that goes back: the objects below the old one would be past it.
@@ -719,10 +751,30 @@ mod tests {
             &[5, change::SLOT, 1, tag::TRUE],
             &[5, change::ELEMENT, 1, 0, tag::TRUE],
             &[5, change::BYTES, 1, 0],
+            &[5, change::SOME_BYTES, 1, 0, 1, 7],
             &[5, 9],
         ];
         for delta in refused {
             assert!(applied(&shapes, &image, delta).is_err(), "{delta:?}");
+        }
+    }
+
+    #[test]
+    fn some_bytes_are_put_where_they_are_within_the_object() {
+        let (mut shapes, _) = shapes_and_image();
+        shapes.define(Shape {
+            prototype: "ByteArray".to_owned(),
+            kernel: true,
+            twin: false,
+            version: 1,
+            slots: Vec::new(),
+        });
+        let image = [0, 5, tag::RAW, 1, 1, 4, 10, 11, 12, 13];
+        let put = |changes: &[u8]| applied(&shapes, &image, &[&[5], changes].concat());
+        let changed = put(&[change::SOME_BYTES, 1, 1, 2, 98, 99, change::SOME_BYTES, 1, 3, 1, 97]);
+        assert_eq!(changed, Ok(vec![0, 5, tag::RAW, 1, 1, 4, 10, 98, 99, 97]));
+        for outside in [&[change::SOME_BYTES, 1, 3, 2, 0, 0][..], &[change::SOME_BYTES, 1, 5, 0]] {
+            assert!(put(outside).is_err(), "{outside:?}");
         }
     }
 

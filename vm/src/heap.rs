@@ -793,6 +793,23 @@ impl Heap {
         (first..old.len()).filter(|&index| !same(old[index], new[index])).map(|index| index - first).collect()
     }
 
+    /// Where the bytes of the `nth` written object, a raw one, differ from what they were: runs of whole words, the last as far as
+    /// there are bytes.
+    pub(crate) fn changed_bytes(&self, nth: usize) -> Vec<std::ops::Range<usize>> {
+        let before = self.region.before[nth];
+        let old = &self.region.before_words[before.start..before.start + before.words];
+        let (new, length) = (self.words(before.object), self.length(before.object));
+        let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+        for word in (2..old.len()).filter(|&word| old[word] != new[word]) {
+            let (start, end) = ((word - 2) * 8, ((word - 1) * 8).min(length));
+            match runs.last_mut() {
+                Some(run) if run.end == start => run.end = end,
+                Some(_) | None => runs.push(start..end),
+            }
+        }
+        runs
+    }
+
     // ---- collection ----
 
     /// Copies all that `roots` reach to a space with room for `words_needed` more.
