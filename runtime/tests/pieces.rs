@@ -763,3 +763,53 @@ fn a_dictionary_of_many_is_asked_from_afar_and_cloned() {
         "#(1999 true false 2000 50 5 0)\n201000\n1999\n2000\n0\n7\nfalse\ntrue\n#(1999 true false 2000 50 5 0)\n",
     );
 }
+
+/// Children of the collections that put whatever they like into the slots of these: parts of other collections too.
+const THIEVES: &str = "
+    object BadMap = Dictionary ( loot = ( ^{entries. index. size. used} ) a: a b: b c: c d: d = ( entries := a. index := b. size := c. used := d ) )
+    object BadSet = Set ( loot = ( ^{entries. index. size. used} ) a: a b: b c: c d: d = ( entries := a. index := b. size := c. used := d ) )
+    object BadList = List ( loot = ( ^{array. start. size} ) a: a b: b c: c d: d = ( array := a. start := b. size := c ) )
+    twin T = ( | bad kept pool seed <- 1. |
+      pick = ( seed := seed * 1103515245 + 12345 \\\\ 2147483648. ^pool at: seed // 65536 \\\\ pool size + 1 )
+      try: aBlock = ( ^[ aBlock value ] on: Error do: [ :e | nil ] )
+      fill = ( | map set list |
+        map := BadMap new. set := BadSet new. list := BadList new.
+        1 to: 400 do: [ :each | map at: each put: each. set add: each. list add: each ].
+        1 to: 100 do: [ :each | map removeKey: each * 3 ].
+        pool := List new. {map. set. list} do: [ :each | pool addAll: each loot ].
+        pool addAll: {nil. 0. 1. 5. 64. 400. 1000000. -1. -400. 4294967295. 1 bitShift: 61. 'text'. Array new: 4. Array new: 256. map. list}.
+        kept := {map. set. list} )
+      steal: n = ( | map set list |
+        seed := n.
+        map := BadMap new. set := BadSet new. list := BadList new.
+        {map. set. list} do: [ :each | self try: [ each a: self pick b: self pick c: self pick d: self pick ] ].
+        {map. kept first} do: [ :each |
+          self try: [ each at: n put: self pick ]. self try: [ each at: 7 ]. self try: [ each removeKey: n ]. self try: [ each keys ].
+          self try: [ 1 to: 20 do: [ :k | each at: k negated put: self pick ] ]. self try: [ 1 to: 50 do: [ :k | each removeKey: k * 5 ] ].
+          self try: [ each copy at: 5 put: 5 ] ].
+        {set. kept at: 2} do: [ :each |
+          self try: [ each add: self pick ]. self try: [ each includes: n ]. self try: [ each remove: n ]. self try: [ each asArray ].
+          self try: [ 1 to: 20 do: [ :k | each add: k negated ] ]. self try: [ each copy remove: 5 ] ].
+        {list. kept last} do: [ :each |
+          self try: [ each add: self pick ]. self try: [ each at: 5 ]. self try: [ each removeFirst ]. self try: [ each asArray ]. self try: [ each copy add: 5 ] ].
+        bad := {map. set. list} )
+      query sound = ( ^true ) )
+    | t | t := T new: 't'. t fill.";
+
+#[test]
+fn no_part_in_a_wrong_place_makes_a_turn_panic() {
+    for discipline in [Discipline::Normal, Discipline::Replay] {
+        let options = OpenOptions { program: Some(program(THIEVES)), discipline, ..OpenOptions::default() };
+        let mut system = System::open(options).unwrap_or_else(|error| panic!("{error}"));
+        system.run_program(Vec::new(), None, &mut Seen::default()).unwrap_or_else(|error| panic!("{error}"));
+        let mut done = 0;
+        for seed in 0..12 {
+            // Some end in a fault: what they leave cannot be kept.
+            done += usize::from(system.send("t", "steal:", &[seed.into()], &mut Seen::default()).is_ok());
+            system.state("t", Moment::Now).expect("what is kept can be read");
+        }
+        assert!(done > 3, "{done}");
+        assert_eq!(send(&mut system, "sound", &[]), "true");
+        verify(&mut system);
+    }
+}

@@ -251,7 +251,10 @@ impl Large {
                 Place::Leaf(leaf) if Entry::read(vm.heap.part_element(leaf, position % LEAF)).is_some() => {
                     return Ok(place);
                 }
-                Place::Leaf(_) => place += 1,
+                Place::Leaf(_) => {
+                    place += 1;
+                    vm.charge(u32::from(place.is_multiple_of(LEAF)))?;
+                }
                 Place::Hole(next) => place = next / LEAF * self.rows_of_leaf() + 1,
             }
         }
