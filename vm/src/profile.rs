@@ -22,7 +22,7 @@ pub(crate) mod resolve;
 
 pub use crate::interpret::observe::request;
 pub use data::*;
-use recorder::{Recorder, RootKey};
+use recorder::{Recorder, RootKey, SystemTurn};
 
 /// When samples are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Vm {
     pub fn take_profile(&mut self) -> Option<Profile> {
         let mut recorder = self.profile.take()?;
         self.dispatch.open();
-        recorder.finish();
+        recorder.finish(observe::clock());
         let span = match recorder.pace {
             Pace::Requests => observe::clock() - recorder.time_begun,
             Pace::Fuel(_) => recorder.fuel_spent,
@@ -58,17 +58,16 @@ impl Vm {
     /// A turn begins.
     pub(crate) fn profile_turn(&mut self, input: &TurnInput<'_>) {
         if let Some(recorder) = self.profile.as_deref_mut() {
-            recorder.begin_turn(match input.action {
-                Action::Message { .. } => "message",
-                Action::Make { .. } => "making",
-                Action::Clone { .. } => "cloning",
-                Action::Check => "check",
-                Action::Rearm { .. } => "timer",
-                Action::Failed { .. } => "failure of a part",
-                Action::Reply { .. } => "reply",
-                Action::Then { .. } => "reply",
-                Action::Timer { .. } => "timer",
-            });
+            let what = match input.action {
+                Action::Message { .. } => SystemTurn::Message,
+                Action::Make { .. } => SystemTurn::Make,
+                Action::Clone { .. } => SystemTurn::Clone,
+                Action::Check => SystemTurn::Check,
+                Action::Rearm { .. } | Action::Timer { .. } => SystemTurn::Timer,
+                Action::Failed { .. } => SystemTurn::Failed,
+                Action::Reply { .. } | Action::Then { .. } => SystemTurn::Reply,
+            };
+            recorder.begin_turn(what, input.limits.fuel);
         }
     }
 

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use twintalk_runtime::profile::{Function, FunctionKind, Pace, Profile, SiteState};
 
 use super::{Title, percent, place};
+use crate::terminal::count;
 
 /// What samples say of a line; of a stripped image, of an instruction.
 pub struct Line {
@@ -96,11 +97,11 @@ fn head(profile: &Profile, title: &Title) -> String {
         .sum();
     let _ = writeln!(
         out,
-        "{} fuel, {} instructions, {} allocated, {} collections{}",
+        "{} fuel, {} instructions, {} allocated, {}{}",
         grouped(profile.fuel as f64),
         grouped(profile.instructions),
         bytes(profile.allocated_bytes as f64),
-        grouped(profile.collections as f64),
+        count(profile.collections as usize, "collection"),
         match profile.pace {
             Pace::Requests =>
                 format!("; {:.1} % of the time in the store, output and waiting", percent(outside, profile.weight())),

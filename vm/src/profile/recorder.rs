@@ -33,7 +33,7 @@ const SAMPLES_MAX: usize = 1 << 20;
 const PATHS_MAX: usize = 256;
 /// How many instructions a burst has at least; up to as many are let go by before it, and may follow, so that it does
 /// not begin and end at the same places of a loop each time.
-const BURST: usize = 256;
+const BURST: usize = 128;
 /// And how much fuel, as the fuel is what it is scaled by.
 const BURST_FUEL: u64 = 32;
 /// And how many instructions at most.
@@ -71,6 +71,18 @@ pub(crate) struct Sample {
     pub weight: u64,
 }
 
+/// What a turn does in general.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum SystemTurn {
+    Message,
+    Make,
+    Clone,
+    Check,
+    Timer,
+    Failed,
+    Reply,
+}
+
 /// What a stretch of execution is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RootKey {
@@ -79,7 +91,7 @@ pub(crate) enum RootKey {
     /// Nothing that the VM does.
     Outside,
     /// A turn before it is known what it does, or one that the system sends itself.
-    System(&'static str),
+    System(SystemTurn),
     /// A message to a twin of this class.
     Message { class: ClassId, selector: Symbol, query: bool },
     /// A timer of a twin of this class.
@@ -95,6 +107,14 @@ pub(crate) struct Root {
     pub fuel: u64,
     /// What samples weigh that were taken in it, by twin.
     pub paths: FxHashMap<Box<str>, u64>,
+}
+
+/// The program, or the turn, that asked for the turn in hand.
+struct Resting {
+    root: u32,
+    root_is_known: bool,
+    weight: u64,
+    fuel: i64,
 }
 
 /// An instruction that was looked at.
@@ -252,8 +272,8 @@ pub(crate) struct Recorder {
     pub roots: Vec<Root>,
     root_index: FxHashMap<RootKey, u32>,
     root: u32,
-    /// The roots of the runs that rest.
-    resting: Vec<u32>,
+    /// What rests while a turn runs.
+    resting: Vec<Resting>,
     /// Whether it is known what the turn does.
     root_is_known: bool,
     /// What the samples of the turn weigh.
@@ -273,8 +293,8 @@ pub(crate) struct Recorder {
     pub time_begun: u64,
     fuel: i64,
     pub fuel_spent: u64,
-    /// By fuel: how much is left until the next sample.
-    until: u64,
+    /// By fuel: when so much is spent, the next sample is due.
+    due: u64,
     /// By request: how many instructions go by before the next burst.
     skip: usize,
     /// The fuel spent at the start of the burst that goes on.
@@ -320,7 +340,7 @@ impl Recorder {
             time_begun: clock,
             fuel: 0,
             fuel_spent: 0,
-            until: match pace {
+            due: match pace {
                 Pace::Fuel(every) => every.get(),
                 Pace::Requests => 0,
             },
@@ -347,26 +367,33 @@ impl Recorder {
 
     // ---- what the VM tells ----
 
-    /// The interpreter is entered, with this fuel; whether it was outside, and is to be told of requests. By request, the
-    /// time since it was left is nobody's.
+    /// The interpreter is entered, with this fuel; whether it was outside, and is to be told of requests.
     pub(crate) fn enter(&mut self, clock: u64, fuel: i64, seen: Seen) -> bool {
         self.inside += 1;
-        self.fuel = fuel;
+        self.spend(fuel);
         self.seen = seen;
         self.entered = true;
         if self.inside > 1 {
             return false;
         }
-        let passed = clock.saturating_sub(self.time);
-        if passed > 0 && !self.always() {
-            self.time = clock;
-            let root = std::mem::replace(&mut self.root, 0);
-            self.root = self.root_of(RootKey::Outside);
-            self.begin_sample();
-            self.end_sample(passed);
-            self.root = root;
-        }
+        self.note_outside(clock);
         !self.always()
+    }
+
+    /// By request: the time since the interpreter was left is nobody's, not the turn's either that begins.
+    fn note_outside(&mut self, clock: u64) {
+        let passed = clock.saturating_sub(self.time);
+        if passed == 0 || self.always() {
+            return;
+        }
+        self.time = clock;
+        let turn_weight = self.turn_weight;
+        let root = std::mem::replace(&mut self.root, 0);
+        self.root = self.root_of(RootKey::Outside);
+        self.begin_sample();
+        self.end_sample(passed);
+        self.root = root;
+        self.turn_weight = turn_weight;
     }
 
     /// The interpreter is left. `made` is what the last instruction allocated.
@@ -380,14 +407,12 @@ impl Recorder {
     pub(crate) fn wants(&mut self, clock: u64, fuel: i64) -> Wanted {
         match self.pace {
             Pace::Fuel(every) => {
-                let spent = self.spend(fuel);
+                self.spend(fuel);
                 let mut weight = 0;
-                if spent < self.until {
-                    self.until -= spent;
-                } else {
-                    let beyond = spent - self.until;
-                    weight = (1 + beyond / every.get()) * every.get();
-                    self.until = every.get() - beyond % every.get();
+                if self.fuel_spent >= self.due {
+                    let beyond = self.fuel_spent - self.due;
+                    weight = (1 + beyond / every.get()).saturating_mul(every.get());
+                    self.due = self.due.saturating_add(weight);
                 }
                 if self.steps.len() > BURST {
                     self.count_steps(1.0);
@@ -426,11 +451,10 @@ impl Recorder {
         }
     }
 
-    fn spend(&mut self, fuel: i64) -> u64 {
-        let spent = u64::try_from(self.fuel.saturating_sub(fuel)).unwrap_or(0);
+    /// Notes how much fuel is left; more than before is that of another run.
+    fn spend(&mut self, fuel: i64) {
+        self.fuel_spent += u64::try_from(self.fuel.saturating_sub(fuel)).unwrap_or(0);
         self.fuel = fuel;
-        self.fuel_spent += spent;
-        spent
     }
 
     /// How the heap was when the recorder looked last.
@@ -500,7 +524,8 @@ impl Recorder {
     }
 
     /// Nothing more comes.
-    pub(crate) fn finish(&mut self) {
+    pub(crate) fn finish(&mut self, clock: u64) {
+        self.note_outside(clock);
         match self.pace {
             Pace::Requests => self.end_burst(),
             Pace::Fuel(_) => {
@@ -585,11 +610,15 @@ impl Recorder {
     }
 
     /// A turn begins; what it does is only known in general.
-    pub(crate) fn begin_turn(&mut self, what: &'static str) {
+    pub(crate) fn begin_turn(&mut self, what: SystemTurn, fuel: i64) {
         let root = self.root_of(RootKey::System(what));
-        self.resting.push(std::mem::replace(&mut self.root, root));
-        self.root_is_known = false;
-        self.turn_weight = 0;
+        let resting = Resting {
+            root: std::mem::replace(&mut self.root, root),
+            root_is_known: std::mem::replace(&mut self.root_is_known, false),
+            weight: std::mem::take(&mut self.turn_weight),
+            fuel: std::mem::replace(&mut self.fuel, fuel),
+        };
+        self.resting.push(resting);
     }
 
     /// It is known now, unless it was before.
@@ -602,9 +631,11 @@ impl Recorder {
 
     /// The turn is over.
     pub(crate) fn end_turn(&mut self, path: &str, fuel: i64, (turns, failed): (u64, u64)) {
-        let weight = std::mem::take(&mut self.turn_weight);
         let Some(resting) = self.resting.pop() else { return };
-        let root = &mut self.roots[std::mem::replace(&mut self.root, resting) as usize];
+        let weight = std::mem::replace(&mut self.turn_weight, resting.weight);
+        self.fuel = resting.fuel;
+        self.root_is_known = resting.root_is_known;
+        let root = &mut self.roots[std::mem::replace(&mut self.root, resting.root) as usize];
         root.turns += turns;
         root.failed += failed;
         root.fuel += u64::try_from(fuel).unwrap_or(0);

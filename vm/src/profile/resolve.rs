@@ -8,7 +8,7 @@ use twintalk_bytecode::codec;
 use twintalk_bytecode::op::{Op, Opcode};
 
 use super::data::*;
-use super::recorder::{GAP, NO_NODE, Place, ROOT, Recorder, RootKey};
+use super::recorder::{GAP, NO_NODE, Place, ROOT, Recorder, RootKey, SystemTurn};
 use crate::class::{Cache, Hit, LinkedCode, LinkedMethod, MEGAMORPHIC, Mark, NO_CLASS};
 use crate::vm::Vm;
 
@@ -157,7 +157,18 @@ impl Resolver<'_> {
         let (name, kind) = match self.recorder.roots[number].key {
             RootKey::Program => ("program".to_owned(), FunctionKind::Root),
             RootKey::Outside => ("store, output, waiting".to_owned(), FunctionKind::Outside),
-            RootKey::System(what) => (format!("turn: {what}"), FunctionKind::Root),
+            RootKey::System(what) => {
+                let what = match what {
+                    SystemTurn::Message => "a message",
+                    SystemTurn::Make => "a twin is made",
+                    SystemTurn::Clone => "a twin is cloned",
+                    SystemTurn::Check => "a twin is checked",
+                    SystemTurn::Timer => "a timer",
+                    SystemTurn::Failed => "a part has failed",
+                    SystemTurn::Reply => "a reply",
+                };
+                (format!("turn: {what}"), FunctionKind::Root)
+            }
             RootKey::Message { class, selector, query } => {
                 let turn = if query { "query" } else { "turn" };
                 (format!("{turn}: {}>>{}", class_name(class), names.name(selector)), FunctionKind::Root)
