@@ -265,6 +265,9 @@ impl Vm {
     pub(crate) fn interpret_profiled(&mut self) -> Exit {
         let (seen, fuel, clock) = (Seen::of(self), self.run.fuel, clock());
         let outermost = self.profile.as_deref_mut().is_some_and(|recorder| recorder.enter(clock, fuel, seen));
+        if outermost && self.profile.as_deref().is_some_and(Recorder::plans_burst) {
+            self.dispatch.close();
+        }
         let table = &raw const self.dispatch;
         if outermost {
             // SAFETY: the VM is borrowed, and so does not move, until the end of this.

@@ -376,15 +376,29 @@ impl Recorder {
         if self.inside > 1 {
             return false;
         }
-        self.note_outside(clock);
+        if self.note_outside(clock) {
+            // Turns may be so short that requests hardly ever come while one runs.
+            self.end_burst();
+            self.plan_burst();
+        }
         !self.always()
     }
 
+    /// Whether a burst is to begin soon, so that instructions are to be looked at.
+    pub(crate) fn plans_burst(&self) -> bool {
+        self.skip > 0
+    }
+
+    fn plan_burst(&mut self) {
+        self.skip = 1 + split_mix(&mut self.random) as usize % BURST;
+    }
+
     /// By request: the time since the interpreter was left is nobody's, not the turn's either that begins.
-    fn note_outside(&mut self, clock: u64) {
+    /// Whether there was a request meanwhile.
+    fn note_outside(&mut self, clock: u64) -> bool {
         let passed = clock.saturating_sub(self.time);
         if passed == 0 || self.always() {
-            return;
+            return false;
         }
         self.time = clock;
         let turn_weight = self.turn_weight;
@@ -394,6 +408,7 @@ impl Recorder {
         self.end_sample(passed);
         self.root = root;
         self.turn_weight = turn_weight;
+        true
     }
 
     /// The interpreter is left. `made` is what the last instruction allocated.
@@ -424,7 +439,7 @@ impl Recorder {
                 let weight = clock - self.time;
                 self.time = clock;
                 self.end_burst();
-                self.skip = 1 + split_mix(&mut self.random) as usize % BURST;
+                self.plan_burst();
                 Wanted { look: true, weight, done: false }
             }
             Pace::Requests if self.skip > 0 => {
