@@ -518,6 +518,7 @@ impl<'a> Emitter<'_, 'a> {
             | Form::While { .. }
             | Form::Repeat(_)
             | Form::ToDo { .. }
+            | Form::ToByDo(_)
             | Form::TimesRepeat(_) => {
                 let mark = self.code.registers.mark();
                 let base = self.window(dst);

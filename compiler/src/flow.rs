@@ -60,7 +60,11 @@ impl<'a> Emitter<'_, 'a> {
             | Form::AtPut
             | Form::Identical { .. }
             | Form::IsNil { .. } => return false,
-            Form::If { .. } | Form::ShortCircuit { .. } | Form::ToDo { .. } | Form::TimesRepeat(_)
+            Form::If { .. }
+            | Form::ShortCircuit { .. }
+            | Form::ToDo { .. }
+            | Form::ToByDo(_)
+            | Form::TimesRepeat(_)
                 if self.code.sends_all =>
             {
                 self.real_send(send, None, None, goal);
@@ -79,6 +83,7 @@ impl<'a> Emitter<'_, 'a> {
                 self.code.assembler.close_loop(head);
             }
             Form::ToDo { step, body } => self.count_to(send, step, body, goal),
+            Form::ToByDo(body) => self.count_by(send, body, goal),
             Form::TimesRepeat(body) => self.times_repeat(send, body, goal),
         }
         true
@@ -235,6 +240,7 @@ impl<'a> Emitter<'_, 'a> {
                 | Form::While { .. }
                 | Form::Repeat(_)
                 | Form::ToDo { .. }
+                | Form::ToByDo(_)
                 | Form::TimesRepeat(_) => self.test_value(expression, wanted, target, otherwise),
             },
             Kind::Itself
@@ -665,6 +671,50 @@ impl<'a> Emitter<'_, 'a> {
         let end = self.counting_loop(comparison, counter, limit, body, offset, advance);
         self.code.assembler.bind(fallback);
         self.real_send(send, Some(counter), Some(limit), answer.map_or(Goal::Effect, Goal::Into));
+        self.code.assembler.bind(end);
+        if let Some(answer) = answer {
+            self.deliver(answer, goal, Some(offset));
+        }
+        self.code.registers.release(mark);
+    }
+
+    /// A loop by a step that is known when it starts: upwards inline, all else by the send.
+    fn count_by(&mut self, send: &'a Send<'a>, body: &'a Block<'a>, goal: Goal) {
+        let [limit, by, _] = send.message.arguments else { unreachable!("`to:by:do:` takes three arguments") };
+        // The fallback reads the step again, so that must do nothing.
+        if !matches!(by.kind, Kind::Local(_) | Kind::Slot(_)) {
+            return self.real_send(send, None, None, goal);
+        }
+        let offset = send.message.offset;
+        let mark = self.code.registers.mark();
+        let answer = (goal != Goal::Effect).then(|| self.code.registers.take());
+        let counter = self.code.registers.take_for_variable();
+        self.towards(&send.receiver, Goal::Into(counter));
+        let limit_register = self.counted(limit, body);
+        let step = self.counted(by, body);
+        let fallback = self.code.assembler.label();
+        self.guard(&send.receiver, counter, fallback);
+        self.guard(limit, limit_register, fallback);
+        self.guard(by, step, fallback);
+        let inner = self.code.registers.mark();
+        let dst = self.code.registers.take();
+        let site = self.site(">", 1, false);
+        self.op(compare_tiny_and_jump(Comparison::Greater, dst, step, Tiny(0), site), Some(offset));
+        self.branch_unless(true, dst, fallback, None, Some(offset));
+        self.code.registers.release(inner);
+        if let Some(answer) = answer {
+            self.copy(answer, counter);
+        }
+        if let Some(parameter) = body.parameters.first() {
+            self.code.locations.insert(*parameter, Location::direct(counter));
+        }
+        let advance = |emitter: &mut Self| {
+            let site = emitter.site("+", 1, false);
+            emitter.op(Op::Add { dst: counter, left: counter, right: step, site }, Some(offset));
+        };
+        let end = self.counting_loop(Comparison::LessEqual, counter, limit_register, body, offset, advance);
+        self.code.assembler.bind(fallback);
+        self.real_send(send, Some(counter), Some(limit_register), answer.map_or(Goal::Effect, Goal::Into));
         self.code.assembler.bind(end);
         if let Some(answer) = answer {
             self.deliver(answer, goal, Some(offset));

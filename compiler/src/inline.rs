@@ -64,7 +64,16 @@ pub(crate) fn shape(receiver: &ast::Expression<'_>, message: &ast::Message<'_>) 
         // A limit written as a block would be taken for the body.
         "to:do:" => (takes(1, &[1]) && !is_any_block(&message.arguments[0]), Shape::LoopInside),
         "to:by:do:" => {
-            let step = matches!(message.arguments[1].kind, ExpressionKind::Literal(l) if step(l).is_some());
+            let step = match message.arguments[1].kind {
+                ExpressionKind::Literal(literal) => step(literal).is_some(),
+                ExpressionKind::Name(_) => true,
+                ExpressionKind::Brace(_)
+                | ExpressionKind::Block { .. }
+                | ExpressionKind::Assign { .. }
+                | ExpressionKind::Send { .. }
+                | ExpressionKind::Cascade { .. }
+                | ExpressionKind::Error => false,
+            };
             (step && takes(2, &[1]) && !is_any_block(&message.arguments[0]), Shape::LoopInside)
         }
         _ => (false, Shape::Send),
@@ -124,7 +133,8 @@ pub(crate) fn form<'a>(shape: Shape, receiver: &Expression<'a>, message: &Messag
         ("to:do:", _) => second.map(|body| Form::ToDo { step: None, body }),
         ("to:by:do:", _) => match (message.arguments[1].kind, argument(2)) {
             (Kind::Literal(literal), Some(body)) => step(literal).map(|step| Form::ToDo { step: Some(step), body }),
-            (_, _) => None,
+            (_, Some(body)) => Some(Form::ToByDo(body)),
+            (_, None) => None,
         },
         ("repeat", _) => block(receiver).map(Form::Repeat),
         ("whileTrue:" | "whileTrue", _) => {

@@ -235,6 +235,8 @@ pub(crate) enum Form<'a> {
         /// The body, of one parameter.
         body: &'a Block<'a>,
     },
+    /// `to:by:do:` with a step that is a name: inline where that is found to be above zero.
+    ToByDo(&'a Block<'a>),
     /// `timesRepeat:`.
     TimesRepeat(&'a Block<'a>),
 }

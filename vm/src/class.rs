@@ -232,7 +232,7 @@ pub struct LinkedSite {
 
 /// What a hit in a cache leads to, and what `target` is then.
 ///
-/// From [`Hit::Itself`] to [`Hit::StoreAnswer`] are quick methods: what they do is done without an activation,
+/// From [`Hit::Itself`] to [`Hit::Identical`] are quick methods: what they do is done without an activation,
 /// for one unit of fuel. Behind them stand primitives that the interpreter does itself where nothing is uncommon;
 /// where something is, the primitive is called as if there were no hit, so both say the same of everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,6 +262,8 @@ pub enum Hit {
     Store,
     /// `^slot := argument`; `target` is its offset.
     StoreAnswer,
+    /// `^self == argument`.
+    Identical,
     /// `new` of a prototype whose objects have slots: `target` is the class of the objects.
     New,
     /// `Array>>at:`; the class has elements. `target` points to the method, here and below.

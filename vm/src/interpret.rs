@@ -166,7 +166,7 @@ macro_rules! table {
         static HANDLERS: [Handler; 256] = {
             let mut table = [unknown as Handler; 256];
             $(table[Opcode::$variant as usize] = $name as Handler;)*
-            table
+            fused::with_fused(table)
         };
     };
 }
@@ -200,6 +200,13 @@ macro_rules! sbx {
     };
 }
 
+/// The operand of one byte at the end of the word.
+macro_rules! tiny {
+    ($insn:expr) => {
+        i64::from(($insn >> 24) as i8)
+    };
+}
+
 handler!(unknown(pc, base, vm, insn, fp, caches) {
     panic!("verified code has no instruction {} (after {pc:p}, {:p})", insn & 0xff, (*fp).code)
 });
@@ -210,6 +217,16 @@ macro_rules! keep_branch {
     () => {
         std::arch::asm!("", options(nomem, nostack, preserves_flags))
     };
+}
+
+/// A number of a register, worked out here and not later: it lies in a byte that only four registers of the processor can be asked
+/// for, and where these are in use by then one is saved on the stack.
+macro_rules! early {
+    ($register:expr) => {{
+        let mut register: usize = $register;
+        std::arch::asm!("/* {0} */", inout(reg) register, options(nomem, nostack, preserves_flags));
+        register
+    }};
 }
 
 /// Opens a window and goes on in it, with its answer to `$answer`, unless a limit says no.
@@ -237,6 +254,7 @@ macro_rules! activate {
 }
 
 mod arithmetic;
+pub(crate) mod fused;
 mod index;
 pub(crate) mod observe;
 mod sends;
@@ -273,7 +291,8 @@ handler!(load_integer(pc, base, vm, insn, fp, caches) {
 });
 
 handler!(load_literal(pc, base, vm, insn, fp, caches) {
-    *base.add(a!(insn)) = *(*(*fp).code).literals.as_ptr().add(bx!(insn));
+    let dst = early!(a!(insn));
+    *base.add(dst) = *(*(*fp).code).literals.as_ptr().add(bx!(insn));
     next!(pc, base, vm, fp, caches)
 });
 
@@ -336,7 +355,8 @@ handler!(cold program_only(pc, base, vm, insn, fp, caches) {
 });
 
 handler!(load_slot(pc, base, vm, insn, fp, caches) {
-    *base.add(a!(insn)) = (*vm).heap.slot(*base, bx!(insn));
+    let dst = early!(a!(insn));
+    *base.add(dst) = (*vm).heap.slot(*base, bx!(insn));
     next!(pc, base, vm, fp, caches)
 });
 
@@ -345,7 +365,8 @@ handler!(store_slot(pc, base, vm, insn, fp, caches) {
     if (*vm).heap.has_flags(object, heap::GUARDED) {
         slow!(store_guarded_slot, pc, base, vm, insn, fp, caches)
     }
-    (*vm).heap.init_slot(object, bx!(insn), *base.add(a!(insn)));
+    let value = *base.add(early!(a!(insn)));
+    (*vm).heap.init_slot(object, bx!(insn), value);
     next!(pc, base, vm, fp, caches)
 });
 
@@ -445,11 +466,8 @@ handler!(cold make_array_slow(pc, base, vm, insn, fp, caches) {
 
 handler!(identical(pc, base, vm, insn, fp, caches) {
     let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
-    if left != right && left.is_pointer() && right.is_pointer() {
-        let reference = (*vm).known.reference;
-        if (*vm).heap.class_of_object(left) == reference || (*vm).heap.class_of_object(right) == reference {
-            slow!(identical_references, pc, base, vm, insn, fp, caches)
-        }
+    if !(*vm).tells_identity(left, right) {
+        slow!(identical_references, pc, base, vm, insn, fp, caches)
     }
     *base.add(a!(insn)) = Value::boolean(left == right);
     next!(pc, base, vm, fp, caches)
@@ -707,6 +725,13 @@ pub(crate) fn frames(run: &Run) -> impl Iterator<Item = (&LinkedCode, usize, &[V
 }
 
 impl Vm {
+    /// Whether the words of two values say if they are identical: all but different ones of which one is a reference.
+    #[inline(always)]
+    fn tells_identity(&self, left: Value, right: Value) -> bool {
+        let is_reference = |value| self.heap.class_of_object(value) == self.known.reference;
+        left == right || !left.is_pointer() || !right.is_pointer() || !(is_reference(left) || is_reference(right))
+    }
+
     /// Opens the first frame of a run and puts `values`, a receiver and its arguments, where the
     /// window of the method to be run will be.
     pub(crate) fn begin(&mut self, values: &[Value]) -> *mut Value {

@@ -15,6 +15,7 @@
 mod code;
 mod constant;
 pub mod earlier;
+pub(crate) mod fuse;
 mod shape;
 
 use std::ptr::NonNull;

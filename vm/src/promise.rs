@@ -29,6 +29,7 @@ use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::heap;
 use crate::link::earlier::Wanted;
+use crate::link::fuse::plain_words;
 use crate::primitive::{Stop, Window};
 use crate::symbol::Symbol;
 use crate::turn::{Mode, THEN};
@@ -728,7 +729,7 @@ fn uses(method: &LinkedMethod, code: usize) -> Uses {
         let own = &method.codes[at];
         let mut is_cell = [false; 256];
         let mut answers_home = false;
-        for (_, op) in codec::instructions(&own.words).flatten() {
+        for (_, op) in codec::instructions(&plain_words(&own.words)).flatten() {
             if let Op::LoadCell { cell, .. } | Op::StoreCell { cell, .. } = op {
                 is_cell[usize::from(cell.0)] = true;
             }

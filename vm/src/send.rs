@@ -562,7 +562,9 @@ impl Vm {
         let (quick, target) = linked.quick;
         let receiver = self.class(class);
         match quick {
-            Hit::Itself | Hit::Slot | Hit::Literal | Hit::Store | Hit::StoreAnswer => return (quick, target),
+            Hit::Itself | Hit::Slot | Hit::Literal | Hit::Store | Hit::StoreAnswer | Hit::Identical => {
+                return (quick, target);
+            }
             Hit::BlockValue if class == self.known.block => return (quick, 0),
             Hit::New if receiver.kind == ClassKind::Prototype => {
                 let made = self.class(receiver.counterpart);
@@ -612,6 +614,11 @@ impl Vm {
             Hit::Itself => receiver,
             Hit::Slot => self.heap.slot(receiver, target),
             Hit::Literal => Value::from_bits(target as u64),
+            Hit::Identical => {
+                let is = receiver == argument
+                    || (receiver.is_pointer() && argument.is_pointer() && self.same_twin(receiver, argument));
+                Value::boolean(is)
+            }
             Hit::Store | Hit::StoreAnswer => {
                 if self.heap.has_flags(receiver, heap::GUARDED) {
                     return Ok(None);

@@ -5,13 +5,6 @@
 
 use crate::interpret::*;
 
-/// The operand of one byte at the end of the word.
-macro_rules! tiny {
-    ($insn:expr) => {
-        i64::from(($insn >> 24) as i8)
-    };
-}
-
 // The send of an arithmetic instruction, or of `at`: arguments above the window, the answer to `dst`.
 handler!(apart operate_slow(pc, base, vm, insn, fp, caches) {
     let (left, right) = (*base.add(b!(insn)), *base.add(c!(insn)));
@@ -25,6 +18,15 @@ handler!(apart operate_slow(pc, base, vm, insn, fp, caches) {
         *window.add(1) = right;
         let code = (*cache).target as *const LinkedCode;
         activate!(operate_in_full, pc, pc.add(1), window, base.add(a!(insn)), vm, insn, fp, caches, base, code)
+    }
+    if (*cache).hit == Hit::Identical && (*vm).tells_identity(left, right) {
+        let fuel = (*vm).run.fuel - 1;
+        if fuel < 0 {
+            slow!(operate_in_full, pc, base, vm, insn, fp, caches)
+        }
+        (*vm).run.fuel = fuel;
+        *base.add(a!(insn)) = Value::boolean(left == right);
+        next!(pc.add(1), base, vm, fp, caches)
     }
     if is_primitive((*cache).hit) {
         slow!(operate_primitive, pc, base, vm, insn, fp, caches)
@@ -75,7 +77,7 @@ fn is_primitive(hit: Hit) -> bool {
         Hit::Primitive | Hit::ArrayAt | Hit::ArrayAtPut | Hit::ArraySize => true,
         Hit::ListAt | Hit::ListAtPut | Hit::ListAdd | Hit::StringAt => true,
         Hit::Empty | Hit::Code | Hit::Getter | Hit::Constant | Hit::BlockValue | Hit::TwinCode | Hit::New => false,
-        Hit::Itself | Hit::Slot | Hit::Literal | Hit::Store | Hit::StoreAnswer => false,
+        Hit::Itself | Hit::Slot | Hit::Literal | Hit::Store | Hit::StoreAnswer | Hit::Identical => false,
     }
 }
 
@@ -131,7 +133,7 @@ macro_rules! arithmetic {
 }
 
 /// Tagged integers are twice their value, so sums overflow exactly when they pass 63 bits.
-fn checked(bits: Option<i64>) -> Option<Value> {
+pub(super) fn checked(bits: Option<i64>) -> Option<Value> {
     bits.map(|bits| Value::from_bits(bits as u64))
 }
 

@@ -18,6 +18,7 @@ use twintalk_bytecode::op::{Op, Opcode};
 use super::{Caches, Exit, HANDLERS, Handler};
 use crate::class::{Hit, LinkedCode, NO_CLASS};
 use crate::frame::Frame;
+use crate::link::fuse::{plain, plain_words};
 use crate::profile::recorder::{GAP, Made, Place, Recorder, Seen, Step, Wanted};
 use crate::value::Value;
 use crate::vm::Vm;
@@ -102,6 +103,8 @@ pub(crate) fn end_running(table: *const Dispatch) {
 }
 
 handler!(apart observed(pc, base, vm, insn, fp, caches) {
+    // Of a superinstruction only the first part is done: the others are looked at too.
+    let insn = plain(insn);
     look(vm, pc, base, insn, fp);
     HANDLERS[(insn & 0xff) as usize](pc, base, vm, insn, fp, caches)
 });
@@ -176,8 +179,8 @@ fn made_since(vm: &Vm, recorder: &Recorder) -> Made {
 
 /// The method whose primitive the instruction before `word` ran, if it was a send that led to one.
 fn primitive_before(code: &LinkedCode, word: u32) -> Option<usize> {
-    let before =
-        codec::instructions(&code.words).map_while(Result::ok).take_while(|(at, _)| *at < word as usize).last();
+    let words = plain_words(&code.words);
+    let before = codec::instructions(&words).map_while(Result::ok).take_while(|(at, _)| *at < word as usize).last();
     let (at, op) = before?;
     if at + op.opcode().words() != word as usize {
         return None;

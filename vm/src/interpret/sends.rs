@@ -24,6 +24,7 @@ static HITS: Hits = {
     table[Hit::Literal as usize] = send_literal;
     table[Hit::Store as usize] = send_store;
     table[Hit::StoreAnswer as usize] = send_store_answer;
+    table[Hit::Identical as usize] = send_identical;
     table[Hit::New as usize] = send_new;
     table[Hit::ArrayAt as usize] = send_array_at;
     table[Hit::ArrayAtPut as usize] = send_array_at_put;
@@ -159,6 +160,18 @@ macro_rules! store {
 
 store!(send_store, |receiver, argument| receiver);
 store!(send_store_answer, |receiver, argument| argument);
+
+// Two objects may be references to one twin.
+handler!(apart send_identical(pc, base, vm, insn, fp, caches) {
+    let window = base.add(a!(insn));
+    let (left, right) = (*window, *window.add(1));
+    if !(*vm).tells_identity(left, right) {
+        slow!(send_slow, pc, base, vm, insn, fp, caches)
+    }
+    spend!(pc, base, vm, insn, fp, caches);
+    *window = Value::boolean(left == right);
+    next!(pc, base, vm, fp, caches)
+});
 
 // ---- primitives done here ----
 

@@ -10,6 +10,7 @@ use twintalk_bytecode::image::*;
 use twintalk_bytecode::op::Op;
 use twintalk_bytecode::operand::{self, Count, Reg};
 
+use super::fuse;
 use super::{Bound, Context, LinkError, Linker, ROWS_MAX, WORDS_TOTAL_MAX};
 use crate::class::{Cache, ClassId, ClassKind, Hit, LinkedCode, LinkedMethod, LinkedSite, Mark, Origin};
 use crate::heap;
@@ -20,11 +21,15 @@ use crate::vm::stub;
 
 /// What a method of this code does, if that needs no activation.
 fn quick(code: &LinkedCode) -> (Hit, usize) {
-    let ops: Vec<Op> = codec::instructions(&code.words).map_while(|item| item.ok()).map(|(_, op)| op).take(3).collect();
+    let words = fuse::plain_words(&code.words);
+    let ops: Vec<Op> = codec::instructions(&words).map_while(|item| item.ok()).map(|(_, op)| op).take(3).collect();
     let literal = |value: Value| (Hit::Literal, value.bits() as usize);
     match *ops.as_slice() {
         [Op::AnswerSelf {}] => (Hit::Itself, 0),
         [first, Op::Answer { value }] => match first {
+            Op::Identical { dst, left: Reg(0), right: Reg(1) } if dst == value && code.argument_count == 1 => {
+                (Hit::Identical, 0)
+            }
             Op::LoadSlot { dst, slot } if dst == value => (Hit::Slot, usize::from(slot.0)),
             Op::LoadNil { dst } if dst == value => literal(Value::NIL),
             Op::LoadTrue { dst } if dst == value => literal(Value::TRUE),
@@ -191,6 +196,7 @@ impl<'a> Linker<'a, '_> {
             at += op.opcode().words();
             op.encode(&mut words);
         }
+        fuse::fuse(&mut words);
         let sites: Box<[LinkedSite]> = code
             .sites
             .iter()

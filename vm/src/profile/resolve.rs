@@ -10,6 +10,7 @@ use twintalk_bytecode::op::{Op, Opcode};
 use super::data::*;
 use super::recorder::{GAP, NO_NODE, Place, ROOT, Recorder, RootKey, SystemTurn};
 use crate::class::{Cache, Hit, LinkedCode, LinkedMethod, MEGAMORPHIC, Mark, NO_CLASS};
+use crate::link::fuse::plain_words;
 use crate::vm::Vm;
 
 /// How often the caches of sites have learned, by the address of the code and the number of the site.
@@ -248,7 +249,7 @@ impl Resolver<'_> {
                     self.profile.allocations.push(Allocation { spot, prototype, times, objects, bytes });
                 }
             }
-            for (word, op) in codec::instructions(&code.words).map_while(Result::ok) {
+            for (word, op) in codec::instructions(&plain_words(&code.words)).map_while(Result::ok) {
                 let sends = counts.words.get(word).copied().unwrap_or(0.0);
                 let Some(number) = site_of(&op).filter(|_| sends > 0.0) else { continue };
                 let place = Place { address: *address, word: word as u32 };
@@ -303,6 +304,7 @@ impl Resolver<'_> {
             Hit::Getter | Hit::Slot | Hit::Store | Hit::StoreAnswer => Some("a slot".to_owned()),
             Hit::Itself => Some("the receiver".to_owned()),
             Hit::Literal => Some("a literal".to_owned()),
+            Hit::Identical => Some("identity".to_owned()),
             Hit::New => Some("a new object".to_owned()),
             Hit::Constant => Some("a constant".to_owned()),
             Hit::BlockValue => Some("a block".to_owned()),

@@ -179,3 +179,118 @@ fn new_objects_have_their_first_values() {
     let early = "object O = ( | a <- self c. c <- 3. | c = ( ^c ) a = ( ^a ) )";
     assert_eq!(twice(early, "^O new a"), "nil");
 }
+
+#[test]
+fn a_loop_by_a_step_with_a_name_is_that_of_the_send() {
+    let by = |first: &str, last: &str, step: &str| {
+        twice(
+            "",
+            &format!(
+                "| r n | r := List new. n := {step}. {first} to: {last} by: n do: [ :i | r add: i. n := n + 1 ]. ^r asArray"
+            ),
+        )
+    };
+    assert_eq!(by("1", "10", "3"), "(1 4 7 10)");
+    assert_eq!(by("10", "1", "-4"), "(10 6 2)");
+    assert_eq!(by("1", "2", "0.5"), "(1 1.5 2.0)");
+    assert_eq!(by("1", "0", "1"), "()");
+    assert!(
+        fault("object T = ( t = ( | n | n := 0. 1 to: 3 by: n do: [ :i | i ] ) )\nT new t")
+            .starts_with("ArgumentError")
+    );
+    assert_eq!(twice("", "| n | n := 2. ^(1 to: 4 by: n do: [ :i | i ])"), "1");
+    assert_eq!(
+        twice("object S = ( | n <- 2. | t = ( | s | s := 0. 1 to: 5 by: n do: [ :i | s := s + i ]. ^s ) )", "^S new t"),
+        "9"
+    );
+    let blocks = "| all n | all := List new. n := 2. 1 to: 5 by: n do: [ :i | all add: [ i ] ]. ^(all collect: [ :b | b value ]) asArray";
+    assert_eq!(twice("", blocks), "(1 3 5)");
+    let own = "object Own = ( to: a by: b do: c = ( ^{a. b. c value: 7} ) )";
+    assert_eq!(twice(own, "| n | n := 3. ^Own new to: 1 by: n do: [ :i | i + 1 ]"), "(1 3 8)");
+    assert_eq!(
+        twice(
+            "",
+            "| n last | n := 4611686018427387000. last := 4611686018427387903. ^(1 to: last by: n do: [ :i | i ]) + 1"
+        ),
+        "2"
+    );
+}
+
+#[test]
+fn identity_as_equality_is_that_of_the_kernel_unless_it_is_overridden() {
+    let own = "object O = ( ) object E = ( = other = ( ^#mine ) )";
+    assert_eq!(
+        twice(
+            own,
+            "| o | o := O new. ^{o = o. o = O new. nil = nil. $a = $a. $a = 97. true = false. #a = 'a'. E new = 1. nil = o. o ~= o}"
+        ),
+        "(true false true true false false true #mine false false)"
+    );
+    assert_eq!(twice("extend Nil = ( = other = ( ^7 ) )", "^nil = 3"), "7");
+}
+
+#[test]
+fn superinstructions_do_what_their_parts_do() {
+    // Each operation with integers, floats, both, large results, and a receiver of its own, in every order.
+    let own = "object N = ( + n = ( ^{#plus. n} ) - n = ( ^{#minus. n} ) * n = ( ^{#times. n} ) )
+        extend Array = ( + n = ( ^self , {#plus. n} ) - n = ( ^self , {#minus. n} ) * n = ( ^self , {#times. n} ) )";
+    for first in ["+", "-", "*"] {
+        for second in ["+", "-", "*"] {
+            let body = "| r max | max := 4611686018427387903. r := List new.
+                {{3. 4. 5}. {1.5. 2.5. 0.5}. {3. 2.5. 4}. {2.5. 3. 1.5}. {max. max. 1}. {max. 1. 2}. {1.0e38. 1.0e38. 2.0}. {1.0e300. 1.0e300. 2.0}} do: [ :t | | a b c x |
+                    a := t at: 1. b := t at: 2. c := t at: 3.
+                    r add: (a FIRST b SECOND c). r add: (c SECOND (a FIRST b)) ].
+                ^r asArray";
+            let fused = twice(own, &body.replace("FIRST", first).replace("SECOND", second));
+            // The same with a statement between the two.
+            let apart = body.replace(
+                "r add: (a FIRST b SECOND c). r add: (c SECOND (a FIRST b))",
+                "x := a FIRST b. self yourself. r add: x SECOND c. r add: (c perform: #SECOND with: x)",
+            );
+            let apart = twice(own, &apart.replace("FIRST", first).replace("SECOND", second));
+            assert_eq!(fused, apart, "{first} {second}");
+        }
+    }
+    assert_eq!(
+        twice(own, "| n | n := N new. ^{n + 1 - 2. n * 1 * 2. 3 + (2 * 2). n - 1 + 2}"),
+        "((#plus 1 #minus 2) (#times 1 #times 2) 7 (#minus 1 #plus 2))"
+    );
+}
+
+#[test]
+fn longer_chains_do_what_their_parts_do() {
+    let body = "| r max | max := 4611686018427387903. r := List new.
+        {{3. 4. 5}. {1.5. 2.5. 0.5}. {3. 2.5. 4}. {2.5. 3. 1.5}. {1.5. 2.5. 3}. {max. max. 1}. {1.0e38. 1.0e38. 2.0}. {1.0e-30. 1.0e-30. 0.0}} do: [ :t | | a b c |
+            a := t at: 1. b := t at: 2. c := t at: 3.
+            r add: a * b * c + a; add: 2.0 * a * b + c; add: 2 * a * b - c; add: a * b * a - b.
+            r add: (a + b < 4.0 ifTrue: [ 1 ] ifFalse: [ 0 ]) + (a + b <= 4.0 ifTrue: [ 2 ] ifFalse: [ 0 ])
+                + (a + b > 4.0 ifTrue: [ 4 ] ifFalse: [ 0 ]) + (a + b >= 4.0 ifTrue: [ 8 ] ifFalse: [ 0 ])
+                + (a + b >= 4000000000000000000 ifTrue: [ 16 ] ifFalse: [ 0 ]) ].
+        ^r asArray";
+    let apart = "| r max | max := 4611686018427387903. r := List new.
+        {{3. 4. 5}. {1.5. 2.5. 0.5}. {3. 2.5. 4}. {2.5. 3. 1.5}. {1.5. 2.5. 3}. {max. max. 1}. {1.0e38. 1.0e38. 2.0}. {1.0e-30. 1.0e-30. 0.0}} do: [ :t | | a b c |
+            a := t at: 1. b := t at: 2. c := t at: 3.
+            r add: (((a perform: #* with: b) perform: #* with: c) perform: #+ with: a);
+              add: (((2.0 perform: #* with: a) perform: #* with: b) perform: #+ with: c);
+              add: (((2 perform: #* with: a) perform: #* with: b) perform: #- with: c);
+              add: (((a perform: #* with: b) perform: #* with: a) perform: #- with: b).
+            r add: (((a perform: #+ with: b) perform: #< with: 4.0) ifTrue: [ 1 ] ifFalse: [ 0 ]) + (((a perform: #+ with: b) perform: #<= with: 4.0) ifTrue: [ 2 ] ifFalse: [ 0 ])
+                + (((a perform: #+ with: b) perform: #> with: 4.0) ifTrue: [ 4 ] ifFalse: [ 0 ]) + (((a perform: #+ with: b) perform: #>= with: 4.0) ifTrue: [ 8 ] ifFalse: [ 0 ])
+                + (((a perform: #+ with: b) perform: #>= with: 4000000000000000000) ifTrue: [ 16 ] ifFalse: [ 0 ]) ].
+        ^r asArray";
+    assert_eq!(twice("", body), twice("", apart));
+}
+
+#[test]
+fn a_superinstruction_that_stores_asks_first() {
+    let own = "object P = ( | a <- 1. | up: n = ( a := a + n ) down: n = ( a := a - n. ^a ) next = ( a := a + 1. ^a ) a = ( ^a ) )";
+    assert_eq!(
+        twice(
+            own,
+            "| p | p := P new. p up: 2. p down: 1. p next. p up: 0.5. ^{p a. p next. p down: 4611686018427387903}"
+        ),
+        "(3.5 4.5 -4.611686018427388e18)"
+    );
+    let frozen = "object H = ( | p = P new. | t = ( p up: 1 ) )\nH new t";
+    assert!(fault(&format!("{own}\n{frozen}")).starts_with("Immutable"));
+}
