@@ -5,6 +5,7 @@ mod demo;
 mod folder;
 mod profile;
 mod shown;
+mod som;
 mod source;
 mod test;
 mod twins;
