@@ -26,10 +26,6 @@ ldconfig -p 2> /dev/null | grep -q 'libclang[-.]' || compgen -G '/usr/lib/llvm-*
 compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' > /dev/null \
   || compgen -G '/usr/lib/clang/*/include/stddef.h' > /dev/null || missing+=(libclang-common-14-dev)
 
-if [ "${1:-}" = peers ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-  for peer in lua5.4 luajit valgrind; do command -v "$peer" > /dev/null || missing+=("$peer"); done
-fi
-
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get install --yes --no-install-recommends ${missing[*]}"
   if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
@@ -40,6 +36,18 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "setup: these Debian packages are missing: ${missing[*]}" >&2
     echo "setup: as root: apt-get update && $install" >&2
     exit 1
+  fi
+fi
+
+if [ "${1:-}" = peers ]; then
+  peers=()
+  for peer in lua5.4 luajit valgrind; do command -v "$peer" > /dev/null || peers+=("$peer"); done
+  if [ ${#peers[@]} -gt 0 ]; then
+    install="apt-get install --yes --no-install-recommends ${peers[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    if [ "$(id -u)" != 0 ] || ! { apt-get update --quiet --quiet && $install --quiet --quiet; } >&2 < /dev/null; then
+      echo "setup: going on without ${peers[*]}; as root: apt-get update && $install" >&2
+    fi
   fi
 fi
 

@@ -110,6 +110,6 @@ local system = NBody.new()
 for _ = 1, steps do system:advance(0.01) end
 local energy = system:energy()
 assert(steps ~= 1 or energy == -0.16907495402506745)
-assert(steps ~= 20000 or energy == -0.16908926275526803)
+assert(steps ~= 10000 or energy == -0.16901644126443094)
 assert(steps ~= 250000 or energy == -0.1690859889909308)
 print(string.format("%.0f", energy * 1e12))

@@ -44,22 +44,33 @@ const fn published(name: &'static str, full: u64, small: u64) -> Listed {
     Listed { name, is_published: true, full, small, beside: Peer::Lua }
 }
 
+const fn own(name: &'static str, full: u64, small: u64, beside: Peer) -> Listed {
+    Listed { name, is_published: false, full, small, beside }
+}
+
 /// All programs, in the order of the table.
 pub const PROGRAMS: &[Listed] = &[
-    published("richards", 15, 2),
-    published("deltablue", 12_000, 1_500),
-    published("json", 80, 6),
-    published("cd", 100, 20),
-    published("havlak", 12, 2),
-    published("nbody", 250_000, 20_000),
-    published("mandelbrot", 500, 150),
-    published("queens", 6_000, 500),
-    published("permute", 500, 40),
-    published("towers", 250, 20),
-    published("sieve", 2_500, 200),
+    published("richards", 15, 1),
+    published("deltablue", 12_000, 500),
+    published("json", 80, 2),
+    published("cd", 100, 10),
+    published("havlak", 12, 1),
+    published("nbody", 250_000, 10_000),
+    published("mandelbrot", 500, 100),
+    published("queens", 6_000, 400),
+    published("permute", 500, 30),
+    published("towers", 250, 15),
+    published("sieve", 2_500, 80),
     published("storage", 300, 25),
-    published("bounce", 800, 80),
-    published("list", 800, 60),
+    published("bounce", 800, 40),
+    published("list", 800, 40),
+    own("fib", 34, 27, Peer::Lua),
+    own("strings", 100, 4, Peer::Lua),
+    own("dictionary", 150, 3, Peer::Lua),
+    own("sort", 40, 2, Peer::Lua),
+    own("blocks", 1_000, 40, Peer::Lua),
+    own("exceptions", 1_200, 40, Peer::Lua),
+    own("large_integers", 150, 3, Peer::Python),
 ];
 
 impl Peer {

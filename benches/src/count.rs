@@ -8,8 +8,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::compare::PROGRAMS;
+use crate::compare::{Listed, PROGRAMS};
 use crate::repository;
 
 /// How far a count may go beyond the table.
@@ -23,7 +24,7 @@ fn file() -> PathBuf {
 fn process(name: &str, size: Option<u64>, folder: &Path) -> Result<u64, String> {
     let output = Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no"])
-        .arg(format!("--cachegrind-out-file={}", folder.join("out").display()))
+        .arg(format!("--cachegrind-out-file={}", folder.join(name).display()))
         .arg(std::env::current_exe().map_err(|error| error.to_string())?)
         .args(["run", name])
         .args(size.map(|size| size.to_string()))
@@ -33,6 +34,29 @@ fn process(name: &str, size: Option<u64>, folder: &Path) -> Result<u64, String> 
     let count = text.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
     let count = count.and_then(|(_, count)| count.trim().replace(',', "").parse().ok());
     count.filter(|_| output.status.success()).ok_or_else(|| format!("{name} under valgrind: {text}"))
+}
+
+/// The instructions that each program takes, start and compilation taken off. As many are counted at once as there are
+/// processors: that changes no count.
+fn counts(programs: &[&Listed], folder: &Path) -> Vec<Result<u64, String>> {
+    let next = AtomicUsize::new(0);
+    let count = || {
+        let mut counted = Vec::new();
+        loop {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            let Some(program) = programs.get(nth) else { return counted };
+            let whole = process(program.name, Some(program.small), folder);
+            let start = process(program.name, None, folder);
+            counted.push((nth, whole.and_then(|whole| Ok(whole.saturating_sub(start?)))));
+        }
+    };
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut counted: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(count)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("it does not panic")).collect()
+    });
+    counted.sort_by_key(|(nth, _)| *nth);
+    counted.into_iter().map(|(_, count)| count).collect()
 }
 
 /// Counts all programs and holds them against the table, or with `write` makes it anew.
@@ -49,11 +73,11 @@ pub fn count(only: &str, write: bool) -> Result<(), String> {
         let start = format!("{name}\t{size}\t");
         known.lines().find_map(|line| line.strip_prefix(start.as_str())?.parse::<u64>().ok())
     };
+    let programs: Vec<&Listed> = PROGRAMS.iter().filter(|program| program.name.contains(only)).collect();
     let mut text = String::from("program\tsize\tinstructions\n");
     let mut failed = Vec::new();
-    for program in PROGRAMS.iter().filter(|program| program.name.contains(only)) {
-        let (name, size) = (program.name, program.small);
-        let count = process(name, Some(size), folder.path())?.saturating_sub(process(name, None, folder.path())?);
+    for (program, count) in programs.iter().zip(counts(&programs, folder.path())) {
+        let (name, size, count) = (program.name, program.small, count?);
         text.push_str(&format!("{name}\t{size}\t{count}\n"));
         let told = match known(name, size) {
             None => "not in the table".to_owned(),
