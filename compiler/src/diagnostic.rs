@@ -52,7 +52,7 @@ codes! {
     Unterminated = "unterminated", Error;
     /// A bracket without its partner.
     UnbalancedBracket = "unbalanced-bracket", Error;
-    /// A number that is none: a radix outside 2 to 36, a digit outside the radix, a byte past 255.
+    /// A number that is none: a radix outside 2 to 36, a digit outside the radix, a byte past 255, a float past the largest.
     MalformedNumber = "malformed-number", Error;
     /// Brackets or literal arrays nested deeper than the limit.
     TooDeep = "too-deep", Error;

@@ -12,6 +12,7 @@ use twintalk_bytecode::image::PrototypeKind;
 
 use crate::ast::{Definition, DefinitionKind, Item, Member, Name, SlotInitial, Span};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::inline::is_reserved;
 use crate::loader::Files;
 use crate::names::nearest;
 use crate::outer::{Outer, OuterId};
@@ -146,6 +147,11 @@ impl<'a, 'o> Program<'a, 'o> {
     }
 
     fn enter_variable(&mut self, file: u16, name: &Name<'a>, diagnostics: &mut Vec<Diagnostic>) {
+        if is_reserved(name.text) {
+            let message = format!("`{}` cannot be declared", name.text);
+            diagnostics.push(Diagnostic::new(Code::NotAssignable, file, name.span, message));
+            return;
+        }
         if let Some(row) = self.variable_rows.get(name.text) {
             let message = format!("the program has a variable `{}` already", name.text);
             let mut diagnostic = Diagnostic::new(Code::DuplicateVariable, file, name.span, message);

@@ -146,11 +146,12 @@ impl Adapter<'_> {
         if run == "||" && is_start && self.is_pattern_end(1) {
             return None;
         }
+        // Behind a modifier there are no slots.
+        let is_modified =
+            self.out.last().is_some_and(|token| matches!(token.kind, Kind::Private | Kind::Query | Kind::Event));
         let is_method = || match part {
-            Part::Start { bare } => self.is_method_bar(bare),
-            Part::Head { .. } => {
-                self.out.last().is_some_and(|token| matches!(token.kind, Kind::Private | Kind::Query | Kind::Event))
-            }
+            Part::Start { bare } => is_modified || self.is_method_bar(bare),
+            Part::Head { .. } => is_modified,
             Part::Body => false,
         };
         if run.starts_with('|') && !is_method() {
