@@ -21,8 +21,9 @@ pub fn whole_kernel() -> &'static Image {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel");
         let files = std::fs::read_dir(&folder).expect("the kernel's folder");
         let mut roots: Vec<SourceText> = files
+            .map(|entry| entry.expect("an entry of the folder"))
+            .filter(|entry| entry.path().is_file())
             .map(|entry| {
-                let entry = entry.expect("an entry of the folder");
                 let text = std::fs::read_to_string(entry.path()).expect("a text");
                 SourceText { name: entry.file_name().to_string_lossy().into_owned(), text }
             })
