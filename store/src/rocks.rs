@@ -620,7 +620,9 @@ fn open_unchanged(folder: &Path, path: &Path) -> Result<(DB, Option<Held>), Stor
 
 /// Which manifest there is, and how long it is. It only grows.
 fn manifest(path: &Path) -> io::Result<(String, u64)> {
-    let name = fs::read_to_string(path.join("CURRENT"))?.trim_end().to_owned();
+    let current = fs::read_to_string(path.join("CURRENT"))?;
+    // Not a byte more is taken off: RocksDB refuses what is damaged, and so must whoever writes it anew.
+    let name = current.strip_suffix('\n').unwrap_or(&current).to_owned();
     let length = fs::metadata(path.join(&name))?.len();
     Ok((name, length))
 }

@@ -1275,8 +1275,12 @@ impl Vm {
                 if !self.has_layout(class, Layout::Elements) {
                     return Err(DecodeError::Damaged("elements for a shape that has none").into());
                 }
+                let is_part = class == self.known.list_part;
+                if is_part && first == tag::INDEXED_IMMUTABLE {
+                    return Err(DecodeError::Damaged("a part that refuses writes").into());
+                }
                 let object = self.allocate_indexed(class, count)?;
-                if class == self.known.list_part {
+                if is_part {
                     met.has_parts = true;
                     self.heap.set_flags(object, heap::BLOCK);
                 }

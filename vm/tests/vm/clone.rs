@@ -147,3 +147,20 @@ proptest! {
         });
     }
 }
+
+// A part that refuses writes was one of these.
+#[test]
+fn a_clone_with_any_byte_changed_comes_to_an_end() {
+    let (mut vm, arguments) = written();
+    for at in 0..arguments.len() {
+        for byte in 0..=255 {
+            let mut bytes = arguments.clone();
+            bytes[at] = byte;
+            if let Ok(effects) = turn(&mut vm, &mut AtRest::default(), "b", Action::Clone { arguments: &bytes }) {
+                for (_, image) in made(effects) {
+                    Tree::from_image(&image, &mut |_| None, vm.shapes()).expect("what a turn left can be shown");
+                }
+            }
+        }
+    }
+}
