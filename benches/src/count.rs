@@ -2,7 +2,7 @@
 //!
 //! Times differ from machine to machine and from hour to hour, counts hardly: so a table of them is kept with the sources,
 //! `benches/results/instructions.tsv`, and CI fails when a program takes more than 3 % over it. They are counted by valgrind
-//! (cachegrind without its caches, which counts as callgrind does and takes less time), at a small size of each program. What
+//! (callgrind), at a small size of each program. What
 //! the process takes without running it, that is start and compilation, is counted too and taken off. Under valgrind a process
 //! has the same addresses each time; the seeds of the standard library's hash tables are all that differs.
 
@@ -23,15 +23,15 @@ fn file() -> PathBuf {
 /// The instructions of a whole process that runs a program; without a size, of one that only compiles it.
 fn process(name: &str, size: Option<u64>, folder: &Path) -> Result<u64, String> {
     let output = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no"])
-        .arg(format!("--cachegrind-out-file={}", folder.join(name).display()))
+        .args(["--tool=callgrind"])
+        .arg(format!("--callgrind-out-file={}", folder.join(name).display()))
         .arg(std::env::current_exe().map_err(|error| error.to_string())?)
         .args(["run", name])
         .args(size.map(|size| size.to_string()))
         .output()
         .map_err(|error| format!("valgrind: {error} (tools/setup.sh peers)"))?;
     let text = String::from_utf8_lossy(&output.stderr);
-    let count = text.lines().find_map(|line| line.split_once("I   refs:").or(line.split_once("I refs:")));
+    let count = text.lines().find_map(|line| line.split_once("Collected :"));
     let count = count.and_then(|(_, count)| count.trim().replace(',', "").parse().ok());
     count.filter(|_| output.status.success()).ok_or_else(|| format!("{name} under valgrind: {text}"))
 }

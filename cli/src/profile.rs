@@ -82,19 +82,7 @@ pub struct Title {
 impl ProfileVerb {
     /// Runs it.
     pub fn run(self) -> Outcome {
-        let mut folders = self.folders;
-        if let Some(other) = folders.iter().find(|folder| !folder.is_dir()) {
-            return Err(Failure::usage(format!(
-                "{} is no folder; what the program is to be given stands behind --",
-                other.display()
-            )));
-        }
-        let file = if self.file.is_dir() {
-            folders.insert(0, self.file.clone());
-            sources::main_of(&self.file)?
-        } else {
-            self.file
-        };
+        let (file, folders) = sources::of_program(self.file, self.folders)?;
         let program = load::program(std::slice::from_ref(&file), &folders)?;
         let install = Install { upgrade: false, mode: None, partitions: None };
         let mut options = install.options(self.store, Some(program));

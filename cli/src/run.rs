@@ -6,7 +6,7 @@ use clap::Args;
 use twintalk_runtime::System;
 
 use crate::console::Console;
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::store::{Install, duration_ns};
 use crate::{load, sources, trial};
 
@@ -44,19 +44,7 @@ pub struct Run {
 impl Run {
     /// Runs it.
     pub fn run(self) -> Outcome {
-        let mut folders = self.folders;
-        if let Some(other) = folders.iter().find(|folder| !folder.is_dir()) {
-            return Err(Failure::usage(format!(
-                "{} is no folder; what the program is to be given stands behind --",
-                other.display()
-            )));
-        }
-        let file = if self.file.is_dir() {
-            folders.insert(0, self.file.clone());
-            sources::main_of(&self.file)?
-        } else {
-            self.file
-        };
+        let (file, folders) = sources::of_program(self.file, self.folders)?;
         let program = load::program(&[file], &folders)?;
         if let (true, Some(store)) = (self.dry_run, &self.store) {
             return trial::run(store, &program, self.json);

@@ -90,11 +90,29 @@ pub fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
+/// The file that a program begins with, and where else capitalised names are sought: `file` itself, or the one that its folder
+/// is run by.
+///
+/// # Errors
+/// One of `folders` is none, or the folder has no such file.
+pub fn of_program(file: PathBuf, mut folders: Vec<PathBuf>) -> Result<(PathBuf, Vec<PathBuf>), Failure> {
+    if let Some(other) = folders.iter().find(|folder| !folder.is_dir()) {
+        let other = other.display();
+        return Err(Failure::usage(format!("{other} is no folder; what the program is to be given stands behind --")));
+    }
+    if !file.is_dir() {
+        return Ok((file, folders));
+    }
+    let main = main_of(&file)?;
+    folders.insert(0, file);
+    Ok((main, folders))
+}
+
 /// The file of `folder` that `run` runs: `main.twin` or `main.som`.
 ///
 /// # Errors
 /// There is none.
-pub fn main_of(folder: &Path) -> Result<PathBuf, Failure> {
+fn main_of(folder: &Path) -> Result<PathBuf, Failure> {
     let candidates = EXTENSIONS.map(|extension| folder.join(format!("main.{extension}")));
     let found = candidates.into_iter().find(|path| path.is_file());
     found.ok_or_else(|| Failure::wrong(format!("{}: there is no main.twin or main.som", folder.display())))

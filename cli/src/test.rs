@@ -13,7 +13,7 @@ use clap::Args;
 use twintalk_bytecode::Image;
 use twintalk_bytecode::image::Prototype;
 use twintalk_compiler::{NoSources, SourceText, compile};
-use twintalk_runtime::{Fault, FaultReport, OpenOptions, Output, Program, SendError, System, kernel};
+use twintalk_runtime::{Fault, FaultReport, Limits, OpenOptions, Output, Program, SendError, System, kernel};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::terminal::{colour_on_stdout, count};
@@ -34,6 +34,9 @@ pub struct Test {
     /// Only tests whose Prototype>>selector contains this
     #[arg(long, value_name = "TEXT")]
     filter: Option<String>,
+    /// How much of activations and rounds a test may use, its turns not counted: one without an end stops there
+    #[arg(long, value_name = "UNITS", default_value_t = 1_000_000_000, value_parser = clap::value_parser!(i64).range(1..))]
+    fuel: i64,
     /// Name the tests and run none
     #[arg(long)]
     list: bool,
@@ -160,7 +163,7 @@ impl Test {
         let mut results = Vec::with_capacity(total);
         for suite in suites {
             for test in &suite.tests {
-                let result = suite.run(test)?;
+                let result = suite.run(test, self.fuel)?;
                 if self.tap {
                     out.write_all(forms::tap(results.len() + 1, &result).as_bytes())?;
                 } else {
@@ -241,7 +244,7 @@ fn lineage<'i>(image: &Image, by_name: &HashMap<&str, &'i Prototype>, prototype:
 
 impl Suite {
     /// Runs a test in a system of its own.
-    fn run(&self, name: &Name) -> std::result::Result<Result, Failure> {
+    fn run(&self, name: &Name, fuel: i64) -> std::result::Result<Result, Failure> {
         let start = Instant::now();
         let text = format!("{} new runTest: #{}.", name.prototype, name.selector);
         let source = SourceText { name: "twintalk test".to_owned(), text };
@@ -251,6 +254,7 @@ impl Suite {
         // One thread: tests define what they run.
         let options = OpenOptions { program, threads: Some(1), ..OpenOptions::default() };
         let mut system = System::open(options)?;
+        system.limit_program(Limits { fuel, ..Limits::default() });
         let mut output = Kept(String::new());
         let end = match system.run_image(&begin, &mut output) {
             Ok(_) => End::Passed,

@@ -639,8 +639,7 @@ impl System {
         self.vm.set_stress(on);
     }
 
-    /// Gives the program a limit of fuel from now on. For tests, whose programs may have no end.
-    #[doc(hidden)]
+    /// Gives the program limits from now on; without them it has no limit of fuel. Those of turns are others.
     pub fn limit_program(&mut self, limits: Limits) {
         self.vm.set_limits(limits);
     }
@@ -821,10 +820,15 @@ impl ProgramWorld for Host<'_> {
     }
 
     fn records(&mut self, vm: &mut Vm, from: u64) -> Reply {
+        // Those of several have no order among them in which one could go on from a number.
+        if self.partitions.placing.partitions > 1 {
+            let text = "records can be looked at where there is one partition only".to_owned();
+            return Err(Fault { kind: "ArgumentError".to_owned(), text, trace: Vec::new() });
+        }
         let pumped = self.partitions.pump(vm, None);
         self.note(pumped)?;
         self.commit()?;
-        let shown = shown_records(self.partitions, vm, from);
+        let shown = shown_records(&*self.partitions.store, vm, from);
         let shown = self.note(shown)?;
         values::arguments(&[Datum::Array(shown)], vm.shapes()).map_err(|text| Fault {
             kind: "Store".to_owned(),
@@ -834,49 +838,44 @@ impl ProgramWorld for Host<'_> {
     }
 }
 
-/// What the records say that come after the first `from` of all partitions, in the order of their partitions: see
-/// [`ProgramWorld::records`].
-fn shown_records(partitions: &Partitions, vm: &Vm, from: u64) -> Result<Vec<Datum>, StoreError> {
-    let mut shown = Vec::new();
-    let mut passed = 0;
-    for partition in (0..partitions.store.settings().partitions).map(Partition) {
-        each_record(&*partitions.store, partition, Position::FIRST, |position, record, _| {
-            passed += 1;
-            if passed <= from || record.composite() == SYSTEM_PATH {
-                return Ok(());
-            }
-            let message = |path: &str, selector: &str, arguments: &[u8]| {
-                let arguments = if arguments.is_empty() {
-                    Ok(Vec::new())
-                } else {
-                    values::data_of_arguments(arguments, vm.shapes())
-                };
-                let arguments = arguments.map_err(|_| damaged(partition, position, "arguments that cannot be read"))?;
-                Ok::<_, StoreError>(Datum::String(format!("{path} {}", datum::message_text(selector, &arguments))))
+/// How many records there are, and what those say that come after the first `from`: see [`ProgramWorld::records`].
+fn shown_records(store: &dyn Store, vm: &Vm, from: u64) -> Result<Vec<Datum>, StoreError> {
+    let partition = Partition(0);
+    let mut shown = vec![Datum::Nil];
+    let mut count = 0;
+    each_record(store, partition, Position::FIRST, |position, record, _| {
+        count += 1;
+        if count <= from || record.composite() == SYSTEM_PATH {
+            return Ok(());
+        }
+        let message = |path: &str, selector: &str, arguments: &[u8]| {
+            let arguments = match arguments {
+                [] => Ok(Vec::new()),
+                arguments => values::data_of_arguments(arguments, vm.shapes()),
             };
-            let mut row = vec![message(record.receiver().path, record.input.selector, record.input.arguments)?];
-            match &record.outcome {
-                record::Outcome::Committed(effects) => {
-                    let events =
-                        effects.events.iter().map(|event| message(event.twin, event.selector, event.arguments));
-                    let sends = effects.sends.iter().map(|send| message(send.receiver, send.selector, send.arguments));
-                    let changed = record.twins.iter().filter(|twin| twin.kind != record::TwinChange::Touched);
-                    row.push(Datum::Nil);
-                    row.push(Datum::Array(events.collect::<Result<_, _>>()?));
-                    row.push(Datum::Array(sends.collect::<Result<_, _>>()?));
-                    row.push(Datum::Array(changed.map(|twin| Datum::String(twin.path.to_owned())).collect()));
-                }
-                record::Outcome::Failed(failure) => {
-                    row.push(Datum::String(format!("{}: {}", failure.kind, failure.text)));
-                    row.extend([const { Datum::Array(Vec::new()) }; 3]);
-                }
+            let arguments = arguments.map_err(|_| damaged(partition, position, "arguments that cannot be read"))?;
+            Ok::<_, StoreError>(Datum::String(format!("{path} {}", datum::message_text(selector, &arguments))))
+        };
+        let mut row = vec![message(record.receiver().path, record.input.selector, record.input.arguments)?];
+        match &record.outcome {
+            record::Outcome::Committed(effects) => {
+                let events = effects.events.iter().map(|event| message(event.twin, event.selector, event.arguments));
+                let sends = effects.sends.iter().map(|send| message(send.receiver, send.selector, send.arguments));
+                let changed = record.twins.iter().filter(|twin| twin.kind != record::TwinChange::Touched);
+                row.push(Datum::Nil);
+                row.push(Datum::Array(events.collect::<Result<_, _>>()?));
+                row.push(Datum::Array(sends.collect::<Result<_, _>>()?));
+                row.push(Datum::Array(changed.map(|twin| Datum::String(twin.path.to_owned())).collect()));
             }
-            shown.push(Datum::Array(row));
-            Ok(())
-        })?;
-    }
-    // The first thing told is how many there are.
-    shown.insert(0, Datum::Int(passed.into()));
+            record::Outcome::Failed(failure) => {
+                row.push(Datum::String(format!("{}: {}", failure.kind, failure.text)));
+                row.extend([const { Datum::Array(Vec::new()) }; 3]);
+            }
+        }
+        shown.push(Datum::Array(row));
+        Ok(())
+    })?;
+    shown[0] = Datum::Int(count.into());
     Ok(shown)
 }
 

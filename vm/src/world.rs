@@ -152,7 +152,7 @@ pub trait ProgramWorld {
     }
 
     /// What the records say that come after the first `from`, with all that was due done before: arguments, as the codec writes
-    /// them, of which there is one, an array. It has an array for each record: the message; the fault or nil; the events; the far
+    /// them, of which there is one, an array. It has the number of all records first, and then an array for each of those: the message; the fault or nil; the events; the far
     /// sends; the twins that it changed. All are strings or arrays of them.
     ///
     /// # Errors

@@ -230,6 +230,15 @@ fn where_there_is_no_test() {
 }
 
 #[test]
+fn a_test_without_an_end_stops() {
+    let folder =
+        Folder::with(&[("endless.twin", "object EndlessTest = TestCase ( testLoop = ( [ true ] whileTrue: [ ] ) )")]);
+    let said = folder.run("test endless.twin --fuel 100000");
+    assert!(said.starts_with("broke EndlessTest>>testLoop"), "{said}");
+    assert!(said.contains("OutOfFuel"), "{said}");
+}
+
+#[test]
 fn the_kernel_passes_its_own_tests() {
     let tests = concat!(env!("CARGO_MANIFEST_DIR"), "/../kernel/tests");
     let said = Folder::with(&[]).run(&format!("test '{tests}'"));

@@ -8,7 +8,7 @@ use twintalk_compiler::diagnostic::{Code, Severity};
 
 use crate::case;
 
-const CASES_MIN: usize = 700;
+const CASES_MIN: usize = 1000;
 
 fn spec() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/language.md");
