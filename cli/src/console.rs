@@ -2,9 +2,10 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use twintalk_runtime::{FaultReport, OpenError, Output, SendError, StoreError};
+use twintalk_runtime::{FaultReport, Given, OpenError, Output, Request, SendError, StoreError};
 
 use crate::exit::{Exit, Failure};
+use crate::machine;
 use crate::progress::Progress;
 use crate::terminal::say;
 
@@ -12,6 +13,8 @@ use crate::terminal::say;
 pub struct Console {
     out: BufWriter<Stdout>,
     is_terminal: bool,
+    /// What the program said that the process is to exit with.
+    pub exit_code: u8,
     /// How many faults were told.
     pub faults: u64,
     /// The sender whose messages are rows of a table, if there is one.
@@ -25,7 +28,23 @@ impl Console {
     pub fn new() -> Console {
         let out = io::stdout();
         let is_terminal = out.is_terminal();
-        Console { out: BufWriter::new(out), is_terminal, faults: 0, feed: None, progress: Progress::none() }
+        Console {
+            out: BufWriter::new(out),
+            is_terminal,
+            exit_code: 0,
+            faults: 0,
+            feed: None,
+            progress: Progress::none(),
+        }
+    }
+
+    /// How a program that came to its end exits.
+    pub fn exit(&self) -> Exit {
+        match (self.faults, self.exit_code) {
+            (0, 0) => Exit::Done,
+            (0, code) => Exit::Program(code),
+            (_, _) => Exit::Wrong,
+        }
     }
 
     /// One line on standard output.
@@ -56,7 +75,7 @@ fn leave_on_error(result: io::Result<()>) {
         if !failure.message.is_empty() {
             say(&failure.message);
         }
-        std::process::exit(failure.exit as i32);
+        std::process::exit(failure.exit.code().into());
     }
 }
 
@@ -77,6 +96,15 @@ impl Output for Console {
             Some(_) | None => format!("{message}, from {}", report.sender),
         };
         self.complain(&format!("{told}: {}", report.fault));
+    }
+
+    fn machine(&mut self, request: &Request) -> Result<Given, String> {
+        // A question stands there before it is answered, and both outputs are in the order of the program.
+        if matches!(request, Request::ReadLine | Request::ReadRest | Request::ShowError(_)) {
+            self.flush();
+        }
+        let Console { progress, exit_code, .. } = self;
+        progress.aside(|| machine::answer(request, exit_code))
     }
 }
 

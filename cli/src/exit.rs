@@ -11,18 +11,33 @@ pub type Outcome = Result<Exit, Failure>;
 
 /// The exit codes. Who has to act differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// Nobody.
-    Done = 0,
+    Done,
     /// The user: the program or the data is wrong.
-    Wrong = 1,
+    Wrong,
     /// Whoever wrote the command.
-    Usage = 2,
+    Usage,
     /// Whoever runs the store: it is damaged or busy.
-    Store = 3,
+    Store,
     /// TwinTalk's makers.
-    Defect = 70,
+    Defect,
+    /// Whoever the program says: it came to its end and chose the code.
+    Program(u8),
+}
+
+impl Exit {
+    /// The code of the process.
+    pub const fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Wrong => 1,
+            Exit::Usage => 2,
+            Exit::Store => 3,
+            Exit::Defect => 70,
+            Exit::Program(code) => code,
+        }
+    }
 }
 
 /// What ended a verb early.

@@ -16,6 +16,7 @@ mod feed;
 mod fmt;
 mod history;
 mod load;
+mod machine;
 mod profile;
 mod progress;
 mod render;
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
         }
         failure.exit
     });
-    ExitCode::from(exit as u8)
+    ExitCode::from(exit.code())
 }
 
 /// Says what to do about a panic, and exits: no destructor runs, as after a kill, which every store survives.
@@ -82,5 +83,5 @@ fn report_defect(panic: &panic::PanicHookInfo<'_>) {
         place.unwrap_or_default(),
         version::line(),
     );
-    std::process::exit(Exit::Defect as i32);
+    std::process::exit(Exit::Defect.code().into());
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use twintalk_runtime::profile::{Pace, Profile, request};
-use twintalk_runtime::{FaultReport, Output, System};
+use twintalk_runtime::{FaultReport, Given, Output, Request, System};
 
 use crate::console::Console;
 use crate::exit::{Exit, Failure, Outcome};
@@ -159,6 +159,10 @@ impl Output for Beside {
 
     fn fault(&mut self, report: &FaultReport) {
         self.console.fault(report);
+    }
+
+    fn machine(&mut self, request: &Request) -> Result<Given, String> {
+        self.console.machine(request)
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Only this file names rustyline.
 
-use std::io::{self, BufRead, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -123,10 +123,11 @@ impl Dialogue {
 
     fn with_pipe(&mut self) -> Result<(), Failure> {
         let mut input = String::new();
-        for line in io::stdin().lock().lines() {
-            let line = line.map_err(|error| Failure::file(&"standard input", &error))?;
-            input.push_str(&line);
-            input.push('\n');
+        // Standard input is let go between lines: a statement may read from it too.
+        while io::stdin().read_line(&mut input).map_err(|error| Failure::file(&"standard input", &error))? > 0 {
+            if !input.ends_with('\n') {
+                input.push('\n');
+            }
             if is_open(&input) {
                 continue;
             }

@@ -6,7 +6,7 @@ use clap::Args;
 use twintalk_runtime::System;
 
 use crate::console::Console;
-use crate::exit::{Exit, Outcome};
+use crate::exit::Outcome;
 use crate::store::{Install, duration_ns};
 use crate::{load, sources, trial};
 
@@ -14,7 +14,9 @@ use crate::{load, sources, trial};
 #[derive(Args)]
 #[command(
     after_help = "Of a folder its main.twin or main.som is run. A .som file without statements runs as in SOM: NAME \
-                        new run. Without --store all is in memory, and time moves by --for and Clock advance: alone."
+                        new run. Without --store all is in memory, and time moves by --for and Clock advance: alone. \
+                        A program has standard input (StandardInput), files (File at: 'x') and an exit code \
+                        (Program exitCode: 2)."
 )]
 pub struct Run {
     /// A program, an image, or a folder with one
@@ -56,6 +58,6 @@ impl Run {
         system.close(&mut console)?;
         console.flush();
         outcome?;
-        Ok(if console.faults > 0 { Exit::Wrong } else { Exit::Done })
+        Ok(console.exit())
     }
 }

@@ -52,6 +52,6 @@ pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System}
 pub use trial::{Trial, TrialStep, Tried};
 pub use twintalk_store::{Durability, Position, Settings, StoreError};
 pub use twintalk_vm::profile;
-pub use twintalk_vm::{Fault, Limits};
+pub use twintalk_vm::{Fault, Given, Limits, Request};
 pub use upgrade::{Lowered, Orphans};
 pub use verify::VerifyReport;

@@ -15,7 +15,7 @@ use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{Durability, Key, Partition, Position, Settings, Store, StoreError, Table};
 use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::reference::NAME_BYTES_MAX;
-use twintalk_vm::{EarlierProgram, Fault, Limits, LinkError, ProgramWorld, Shapes, Vm};
+use twintalk_vm::{EarlierProgram, Fault, Given, Limits, LinkError, ProgramWorld, Request, Shapes, Vm};
 
 use crate::clock::{Clock, ClockKind};
 use crate::datum::{self, Datum};
@@ -174,6 +174,14 @@ pub trait Output {
     fn print(&mut self, text: &str);
     /// A turn that nobody waits for has failed.
     fn fault(&mut self, report: &FaultReport);
+
+    /// What the machine answers a program: files, standard input, its exit code. Refused unless it is provided.
+    ///
+    /// # Errors
+    /// Why not, in a sentence: the text of a `FileError` in the program.
+    fn machine(&mut self, _request: &Request) -> Result<Given, String> {
+        Err(Request::REFUSED.to_owned())
+    }
 }
 
 /// What a test puts in the place of disk and clock.
@@ -817,6 +825,10 @@ impl ProgramWorld for Host<'_> {
 
     fn arguments(&self) -> &[String] {
         self.arguments
+    }
+
+    fn machine(&mut self, request: &Request) -> Result<Given, String> {
+        self.output.machine(request)
     }
 
     fn records(&mut self, vm: &mut Vm, from: u64) -> Reply {

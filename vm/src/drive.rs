@@ -15,7 +15,7 @@ use crate::turn::{Mode, first_segment};
 use crate::turn_world::TurnWorld;
 use crate::value::Value;
 use crate::vm::{Limits, Vm};
-use crate::world::{Answer, FarQuery, ProgramWorld};
+use crate::world::{Answer, FarQuery, Given, ProgramWorld, Request};
 
 /// How a stretch of interpretation ended.
 pub(crate) enum End {
@@ -89,6 +89,8 @@ pub(crate) enum Question {
     Arguments,
     /// In a program: what the records behind the first so many say.
     Records(u64),
+    /// In a program: something of the machine.
+    Machine(Request),
     /// In a program: print.
     Print(String),
 }
@@ -449,6 +451,24 @@ impl Vm {
                 self.put_answer(records);
                 Ok(Some(Flow::Go))
             }
+            (Question::Machine(request), Asked::Program(world)) => {
+                let answer = match world.machine(&request) {
+                    Ok(Given::Nothing) => Ok(Value::NIL),
+                    Ok(Given::Text(text)) => self.new_string(&text),
+                    Ok(Given::Names(names)) => self.new_array_of_strings(&names),
+                    Err(text) => {
+                        let fault = Fault { kind: "FileError".to_owned(), text, trace: Vec::new() };
+                        return Ok(Some(self.raise_answer(fault)));
+                    }
+                };
+                match answer {
+                    Ok(answer) => {
+                        self.put_answer(answer);
+                        Ok(Some(Flow::Go))
+                    }
+                    Err(stop) => Err(self.fault_of_stop(stop)),
+                }
+            }
             (Question::Print(text), Asked::Program(world)) => {
                 world.print(&text);
                 self.put_answer(Value::NIL);
@@ -467,6 +487,7 @@ impl Vm {
                 | Question::Now
                 | Question::Arguments
                 | Question::Records(_)
+                | Question::Machine(_)
                 | Question::Print(_),
                 Asked::Turn(_),
             ) => unreachable!("only programs ask this"),

@@ -57,4 +57,4 @@ pub use symbol::Symbol;
 pub use tree::Tree;
 pub use value::{Kind, Value};
 pub use vm::{Limits, Vm};
-pub use world::{Answer, FarAnswer, FarQuery, ProgramWorld, World};
+pub use world::{Answer, FarAnswer, FarQuery, Given, ProgramWorld, Request, World};

@@ -74,6 +74,57 @@ pub trait World {
     fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer>;
 }
 
+/// What a program asks of the machine that it runs on. Texts are UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The next line of standard input, without its end: [`Given::Text`], or at the end of the input [`Given::Nothing`].
+    ReadLine,
+    /// What is left of standard input: [`Given::Text`].
+    ReadRest,
+    /// Shows this on standard error.
+    ShowError(String),
+    /// The whole file at this path: [`Given::Text`].
+    ReadFile(String),
+    /// Puts the text in the place of what the file held; makes the file.
+    WriteFile {
+        /// The file.
+        path: String,
+        /// All that it is to hold.
+        text: String,
+    },
+    /// Writes the text behind what the file holds; makes the file.
+    AppendFile {
+        /// The file.
+        path: String,
+        /// What follows.
+        text: String,
+    },
+    /// What is at this path: [`Given::Text`] of `file`, `folder` or `other`, or [`Given::Nothing`].
+    FileKind(String),
+    /// Removes the file, or the folder with nothing in it.
+    DeleteFile(String),
+    /// The names in the folder at this path, sorted: [`Given::Names`].
+    ListFolder(String),
+    /// How the process is to end if nothing goes wrong.
+    SetExitCode(u8),
+}
+
+impl Request {
+    /// Why a program has nothing of the machine where nobody provides it.
+    pub const REFUSED: &'static str = "this program was given no files and no standard input by what runs it";
+}
+
+/// What the machine answers to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// There is none, or it is done: nil.
+    Nothing,
+    /// A string.
+    Text(String),
+    /// An array of strings.
+    Names(Vec<String>),
+}
+
 /// What a program sees of the rest. `vm` rests during each call and may be used to run turns.
 ///
 /// All but printing is refused unless it is provided: a program that is only computed has no twins.
@@ -149,6 +200,14 @@ pub trait ProgramWorld {
     /// What the program was started with.
     fn arguments(&self) -> &[String] {
         &[]
+    }
+
+    /// What the machine answers. Whoever embeds the VM decides what a program may do.
+    ///
+    /// # Errors
+    /// Why not, in a sentence: the text of a `FileError`.
+    fn machine(&mut self, _request: &Request) -> Result<Given, String> {
+        Err(Request::REFUSED.to_owned())
     }
 
     /// What the records say that come after the first `from`, with all that was due done before: arguments, as the codec writes

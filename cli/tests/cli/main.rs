@@ -3,6 +3,7 @@
 mod deadletters;
 mod demo;
 mod folder;
+mod machine;
 mod profile;
 mod shown;
 mod som;

@@ -15,6 +15,7 @@ mod integer;
 mod json;
 mod large_table;
 pub(crate) mod list;
+mod machine;
 mod object;
 mod promise;
 mod prototype;
@@ -37,6 +38,7 @@ pub const TABLES: &[&[Row]] = &[
     integer::ROWS,
     json::ROWS,
     list::ROWS,
+    machine::ROWS,
     object::ROWS,
     promise::ROWS,
     prototype::ROWS,
