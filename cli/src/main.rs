@@ -11,6 +11,7 @@ mod completions;
 mod console;
 mod deadletters;
 mod disasm;
+mod doc;
 mod exit;
 mod feed;
 mod fmt;

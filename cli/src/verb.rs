@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use crate::exit::Outcome;
 use crate::{
-    check, compile, completions, deadletters, disasm, feed, fmt, history, profile, repl, run, send, state, test, twins,
-    verify, version,
+    check, compile, completions, deadletters, disasm, doc, feed, fmt, history, profile, repl, run, send, state, test,
+    twins, verify, version,
 };
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
@@ -26,6 +26,7 @@ pub enum Verb {
     Verify(verify::Verify),
     Disasm(disasm::Disasm),
     Fmt(fmt::Fmt),
+    Doc(doc::Doc),
     Completions(completions::Completions),
     Version(version::Version),
 }
@@ -49,6 +50,7 @@ impl Verb {
             Verb::Verify(verb) => verb.run(),
             Verb::Disasm(verb) => verb.run(),
             Verb::Fmt(verb) => verb.run(),
+            Verb::Doc(verb) => verb.run(),
             Verb::Completions(verb) => verb.run(),
             Verb::Version(verb) => verb.run(),
         }

@@ -2,6 +2,7 @@
 
 mod deadletters;
 mod demo;
+mod doc;
 mod folder;
 mod machine;
 mod profile;
