@@ -3,6 +3,8 @@
 //! Each input is compiled against all before it, linked to the running program, and its statements run;
 //! a variable that it assigns need not be declared. Definitions made here live as long as the dialogue.
 //!
+//! Words are completed by what the kernel, the program and earlier inputs define ([`names`]).
+//!
 //! Only this file names rustyline.
 
 use std::io::{self, IsTerminal};
@@ -16,7 +18,7 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{Editor, Helper};
+use rustyline::{CompletionType, Config, Context, Editor, Helper};
 use twintalk_bytecode::Image;
 use twintalk_compiler::{Options, SourceText, compile_with};
 use twintalk_runtime::{OpenOptions, SendError, System, kernel};
@@ -26,10 +28,15 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::load;
 use crate::sources::Files;
 use crate::terminal::say;
+use names::Names;
+
+mod names;
 
 const HELP: &str = "  3 + 4                      an expression, and what it answers
   x := 3                     a variable of the dialogue
   twin Tank = ( ... )        a definition; it goes on while a bracket is open
+  :doc Tank                  what is said of a definition; also :doc Tank fill:, :doc fill:
+  :type 3 / 4                the prototype of what an expression answers; it is done
   :help  :quit               this; the end (or Ctrl-D)";
 
 /// Talk to TwinTalk
@@ -89,9 +96,12 @@ struct Dialogue {
 
 impl Dialogue {
     fn with_person(&mut self) -> Result<(), Failure> {
-        let mut editor: Editor<Brackets, DefaultHistory> =
-            Editor::new().map_err(|error| Failure::wrong(format!("the terminal: {error}")))?;
-        editor.set_helper(Some(Brackets));
+        let config = Config::builder().completion_type(CompletionType::List).build();
+        let mut editor: Editor<Person, DefaultHistory> =
+            Editor::with_config(config).map_err(|error| Failure::wrong(format!("the terminal: {error}")))?;
+        let mut person = Person::default();
+        std::iter::once(kernel::image()).chain(&self.images).for_each(|image| person.names.add(image));
+        editor.set_helper(Some(person));
         let history = history_file();
         if let Some(file) = &history {
             // There is none the first time.
@@ -102,8 +112,12 @@ impl Dialogue {
             match editor.readline("> ") {
                 Ok(input) => {
                     let _ = editor.add_history_entry(&*input);
+                    let known = self.images.len();
                     if !self.input(&input)? {
                         break;
+                    }
+                    if let Some(person) = editor.helper_mut() {
+                        self.images[known..].iter().for_each(|image| person.names.add(image));
                     }
                 }
                 Err(ReadlineError::Interrupted) => {}
@@ -147,13 +161,32 @@ impl Dialogue {
             ":quit" | ":q" => return Ok(false),
             ":help" | ":h" => self.console.line(HELP),
             command if command.starts_with(':') => {
-                self.failed = true;
-                self.console.complain(&format!("there is no `{command}`; :help tells what there is"));
+                let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+                match (word, rest.trim().trim_end_matches('.')) {
+                    (":doc", "") => self.refuse(":doc needs a name: `:doc Tank`, `:doc Tank fill:` or `:doc fill:`"),
+                    (":doc", what) => self.doc(what),
+                    (":type", "") => self.refuse(":type needs an expression: `:type 3 / 4`"),
+                    (":type", expression) => self.evaluate(&format!("({expression}) class"))?,
+                    (_, _) => self.refuse(&format!("there is no `{command}`; :help tells what there is")),
+                }
             }
             _ => self.evaluate(input)?,
         }
         self.console.flush();
         Ok(true)
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.failed = true;
+        self.console.complain(why);
+    }
+
+    fn doc(&mut self, what: &str) {
+        let images: Vec<&Image> = std::iter::once(kernel::image()).chain(&self.images).collect();
+        match names::doc(&images, what) {
+            Some(text) => self.console.line(&text),
+            None => self.refuse(&format!("nothing is known of `{what}`")),
+        }
     }
 
     fn evaluate(&mut self, input: &str) -> Result<(), Failure> {
@@ -222,26 +255,33 @@ fn is_open(text: &str) -> bool {
     depth > 0
 }
 
-/// Lets an input go on while it is open.
-struct Brackets;
+/// Who types: an input goes on while it is open, and words are completed.
+#[derive(Default)]
+struct Person {
+    names: Names,
+}
 
-impl Validator for Brackets {
+impl Validator for Person {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(if is_open(context.input()) { ValidationResult::Incomplete } else { ValidationResult::Valid(None) })
     }
 }
 
-impl Completer for Brackets {
+impl Completer for Person {
     type Candidate = String;
+
+    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(self.names.complete(line, at))
+    }
 }
 
-impl Hinter for Brackets {
+impl Hinter for Person {
     type Hint = String;
 }
 
-impl Highlighter for Brackets {}
+impl Highlighter for Person {}
 
-impl Helper for Brackets {}
+impl Helper for Person {}
 
 #[cfg(test)]
 mod tests {

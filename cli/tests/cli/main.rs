@@ -6,6 +6,7 @@ mod doc;
 mod folder;
 mod machine;
 mod profile;
+mod repl;
 mod shown;
 mod som;
 mod source;

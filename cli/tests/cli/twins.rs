@@ -624,6 +624,8 @@ fn a_dialogue_keeps_what_was_said() {
           3 + 4                      an expression, and what it answers
           x := 3                     a variable of the dialogue
           twin Tank = ( ... )        a definition; it goes on while a bracket is open
+          :doc Tank                  what is said of a definition; also :doc Tank fill:, :doc fill:
+          :type 3 / 4                the prototype of what an expression answers; it is done
           :help  :quit               this; the end (or Ctrl-D)
         ! twintalk: MessageNotUnderstood: Integer does not understand #foo
         !   main (input 7:1:3)
