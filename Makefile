@@ -6,13 +6,14 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench compare count simulate fuzz fmt clean
+.PHONY: help setup build check test demo bench compare count simulate fuzz docs fmt clean
 
 # The settings of tools/env.sh, then cargo.
 cargo = eval "$$(tools/env.sh)" && cargo
 # Tests that take more than a few seconds have `slow_` in their names; `make check` leaves them out.
 nextest = $$(cargo nextest --version > /dev/null 2>&1 && echo nextest run || echo test --all-targets)
 TIME ?= 60
+OUT ?= docs
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/  make \1 \2/p' Makefile | awk '{ printf "  make %-8s", $$2; $$1 = $$2 = ""; print }'
@@ -54,6 +55,9 @@ simulate: setup ## HOURS=1 of stores on disks that fail as a number says; SEED=7
 
 fuzz: setup ## each fuzz target for TIME=60 seconds
 	@tools/fuzz.sh $(TIME)
+
+docs: build ## pages about the class library and the example, in the folder OUT
+	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk" doc --kernel examples/plant --output "$(OUT)"
 
 fmt: ## the sources in their one layout
 	@cargo fmt --all

@@ -1,4 +1,4 @@
-//! Compiles the class library in `kernel/` to the one image that is embedded in the program.
+//! Compiles the class library in `kernel/` to the one image that is embedded in the program, and embeds its sources.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -14,7 +14,7 @@ fn main() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "twin"))
         .collect();
     paths.sort();
-    let roots = paths
+    let roots: Vec<SourceText> = paths
         .iter()
         .map(|path| {
             println!("cargo::rerun-if-changed={}", path.display());
@@ -23,6 +23,7 @@ fn main() {
             SourceText { name: format!("kernel/{name}"), text }
         })
         .collect();
+    write_sources(&roots);
     let compilation = compile(roots, &mut NoSources, &[]);
     for diagnostic in &compilation.diagnostics {
         let file = &compilation.files[usize::from(diagnostic.file)];
@@ -34,4 +35,11 @@ fn main() {
     twintalk_bytecode::verify::verify(&image).unwrap_or_else(|error| panic!("the class library is refused: {error}"));
     let out = Path::new(&env::var("OUT_DIR").expect("set by Cargo")).join("kernel.twb");
     fs::write(&out, twintalk_bytecode::file::encode(&image)).expect("the build folder can be written to");
+}
+
+/// The sources as a Rust expression: what `kernel::sources` answers.
+fn write_sources(sources: &[SourceText]) {
+    let rows: String = sources.iter().map(|source| format!("({:?}, {:?}),\n", source.name, source.text)).collect();
+    let out = Path::new(&env::var("OUT_DIR").expect("set by Cargo")).join("kernel_sources.rs");
+    fs::write(&out, format!("&[{rows}]")).expect("the build folder can be written to");
 }

@@ -118,6 +118,12 @@ fn main_of(folder: &Path) -> Result<PathBuf, Failure> {
     found.ok_or_else(|| Failure::wrong(format!("{}: there is no main.twin or main.som", folder.display())))
 }
 
+/// The name of the file that `from` imports as `path`.
+pub fn beside(from: &str, path: &str) -> String {
+    let folder = Path::new(from).parent().unwrap_or(Path::new(""));
+    tidy(&folder.join(path)).to_string_lossy().into_owned()
+}
+
 fn read(path: &Path) -> io::Result<SourceText> {
     let path = tidy(path);
     let text = text_of(fs::read(&path)?)?;

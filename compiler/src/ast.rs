@@ -108,6 +108,8 @@ pub struct Extend<'a> {
     pub instance: Side<'a>,
     /// What stands behind it.
     pub side: Option<Side<'a>>,
+    /// The comments directly before it, joined by line ends.
+    pub comment: Option<&'a str>,
     /// All of it.
     pub span: Span,
 }
@@ -184,7 +186,14 @@ pub enum Member<'a> {
     /// A method.
     Method(&'a Method<'a>),
     /// `event pattern.`
-    Event(Pattern<'a>),
+    Event {
+        /// Name and parameters.
+        pattern: Pattern<'a>,
+        /// The comments before it.
+        comment: Option<&'a str>,
+        /// All of it.
+        span: Span,
+    },
     /// `timer name every:|after: duration = ( body )`.
     Timer {
         /// Its name.
@@ -215,6 +224,8 @@ pub enum Member<'a> {
     Version {
         /// The number.
         number: i64,
+        /// The comments before it.
+        comment: Option<&'a str>,
         /// All of it.
         span: Span,
     },
@@ -222,6 +233,8 @@ pub enum Member<'a> {
     Supervise {
         /// A word alone, or words with colons, each with a value.
         words: &'a [SuperviseWord<'a>],
+        /// The comments before it.
+        comment: Option<&'a str>,
         /// All of it.
         span: Span,
     },

@@ -274,7 +274,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                 Member::Method(method) => {
                     made.side.methods.extend(self.unique_method(&home, method, &mut members));
                 }
-                Member::Event(_)
+                Member::Event { .. }
                 | Member::Timer { .. }
                 | Member::Invariant { .. }
                 | Member::Version { .. }
@@ -377,7 +377,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                 Member::Method(method) => {
                     made.instance.methods.extend(self.unique_method(home, method, &mut members));
                 }
-                Member::Event(Pattern { selector, parameters: _ }) => {
+                Member::Event { pattern: Pattern { selector, parameters: _ }, comment: _, span: _ } => {
                     if self.is_first(&mut members, Code::DuplicateMember, "event", selector.text, selector.span) {
                         made.events.push(Event { selector: self.tables.names.id(selector.text) });
                     }
@@ -399,7 +399,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                     let method = self.body(home, Purpose::Invariant, &head, &[], body, true);
                     made.invariants.extend(method.filter(|_| is_first));
                 }
-                Member::Version { number, span } => {
+                Member::Version { number, span, comment: _ } => {
                     if self.is_first(&mut members, Code::DuplicateMember, "version", "", *span) {
                         match u32::try_from(*number) {
                             Ok(number @ 1..) => made.version = number,
@@ -410,7 +410,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
                         }
                     }
                 }
-                Member::Supervise { words, span } => {
+                Member::Supervise { words, span, comment: _ } => {
                     let is_first = self.is_first(&mut members, Code::DuplicateMember, "supervise", "", *span);
                     let read = supervision::read(words, self.file, self.diagnostics);
                     if is_first {
@@ -475,7 +475,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
         for member in side.members {
             match member {
                 Member::Method(method) => methods.extend(self.unique_method(home, method, &mut members)),
-                Member::Event(_)
+                Member::Event { .. }
                 | Member::Timer { .. }
                 | Member::Invariant { .. }
                 | Member::Version { .. }
@@ -576,7 +576,7 @@ fn makes_mutable(receiver: &ast::Expression<'_>, selector: &str) -> bool {
 fn wrong_place(kind: PrototypeKind, member: &Member<'_>) -> Option<&'static str> {
     let what = match member {
         Member::Method(_) => return None,
-        Member::Event(_) => "event",
+        Member::Event { .. } => "event",
         Member::Timer { .. } => "timer",
         Member::Invariant { .. } => "invariant",
         Member::Version { .. } => "version",
@@ -588,7 +588,7 @@ fn wrong_place(kind: PrototypeKind, member: &Member<'_>) -> Option<&'static str>
         // A trait brings these along for the twins that use it; versions are of a whole.
         (
             PrototypeKind::Trait,
-            Member::Event(_) | Member::Timer { .. } | Member::Invariant { .. } | Member::Supervise { .. },
+            Member::Event { .. } | Member::Timer { .. } | Member::Invariant { .. } | Member::Supervise { .. },
         ) => None,
         (PrototypeKind::Trait | PrototypeKind::Object, _) => Some(what),
     }
@@ -597,7 +597,7 @@ fn wrong_place(kind: PrototypeKind, member: &Member<'_>) -> Option<&'static str>
 fn member_span(member: &Member<'_>) -> Span {
     match member {
         Member::Method(method) => method.span,
-        Member::Event(pattern) => pattern.selector.span,
+        Member::Event { pattern, .. } => pattern.selector.span,
         Member::Timer { span, .. }
         | Member::Invariant { span, .. }
         | Member::Version { span, .. }

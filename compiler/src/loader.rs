@@ -262,7 +262,7 @@ impl<'a> Mentioned<'a> {
                     self.body(body);
                 }
                 Member::Invariant { body, .. } | Member::Migrate { body, .. } => self.body(body),
-                Member::Event(_) | Member::Version { .. } | Member::Supervise { .. } => {}
+                Member::Event { .. } | Member::Version { .. } | Member::Supervise { .. } => {}
             }
         }
     }

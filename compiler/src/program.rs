@@ -285,7 +285,7 @@ impl<'a, 'o> Program<'a, 'o> {
                 Prototype::Here(row) => {
                     events.extend(self.definitions[row].tree.instance.members.iter().filter_map(
                         |member| match member {
-                            Member::Event(pattern) => Some(pattern.selector.text),
+                            Member::Event { pattern, .. } => Some(pattern.selector.text),
                             Member::Method(_)
                             | Member::Timer { .. }
                             | Member::Invariant { .. }

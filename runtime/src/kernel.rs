@@ -6,6 +6,8 @@ use twintalk_bytecode::{Image, file, verify};
 
 static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernel.twb"));
 
+static SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/kernel_sources.rs"));
+
 static KERNEL: LazyLock<Image> = LazyLock::new(|| {
     let image = file::decode(BYTES).expect("the embedded kernel was written by this build");
     verify::verify(&image).expect("the embedded kernel was verified by this build");
@@ -20,4 +22,9 @@ pub fn image() -> &'static Image {
 /// The same as a file.
 pub fn bytes() -> &'static [u8] {
     BYTES
+}
+
+/// Its sources, name and text, in the order of their names: for documentation.
+pub fn sources() -> &'static [(&'static str, &'static str)] {
+    SOURCES
 }

@@ -3,23 +3,36 @@
 use std::collections::{HashMap, HashSet};
 
 use twintalk_compiler::ast::{
-    Annotation, Definition, DefinitionKind, File, Item, Member, Name, Pattern, Side, SlotInitial, Span,
+    Annotation, AnnotationPart, Definition, DefinitionKind, Extend, File, Item, Member, Pattern, Side, SlotInitial,
+    Span,
 };
+
+use crate::sources;
 
 /// All that was read.
 #[derive(Default)]
 pub struct Library {
     /// In the order of their names.
     pub prototypes: Vec<Prototype>,
-    by_name: HashMap<String, usize>,
-    /// What `extend` adds: to whom, and what.
-    extensions: Vec<(String, Vec<Entry>)>,
+    /// Whom a name may mean: files that are no one program may use it again.
+    by_name: HashMap<String, Vec<usize>>,
+    extensions: Vec<Extension>,
+    /// What each file imports, as the files are named.
+    imports: HashMap<String, Vec<String>>,
 }
 
-/// A definition with what extends it.
+/// An `extend`, until it is known whom it extends.
+struct Extension {
+    name: String,
+    comment: String,
+    place: Place,
+    entries: Vec<Entry>,
+}
+
+/// A definition with what extends it, or what extends a definition that is elsewhere.
 pub struct Prototype {
     pub name: String,
-    /// `twin`, `object` or `trait`.
+    /// `twin`, `object`, `trait`, or `extend` of what is elsewhere.
     pub kind: &'static str,
     /// As the source names it; `Object` or `Twin` where it names none.
     pub parent: Option<String>,
@@ -44,8 +57,8 @@ pub struct Place {
 /// A slot.
 pub struct Slot {
     pub name: String,
-    /// What stands between the angle brackets: type, unit, range.
-    pub annotation: String,
+    /// What its annotation says, sorted by what it is about.
+    pub annotation: Said,
     /// `<- 0`, `= 3600`, or nothing.
     pub initial: String,
     pub comment: String,
@@ -53,8 +66,21 @@ pub struct Slot {
     pub side: bool,
 }
 
+/// What stands between the angle brackets.
+#[derive(Default)]
+pub struct Said {
+    /// `Float`.
+    pub type_name: String,
+    /// `rev/min`.
+    pub unit: String,
+    /// `min: 0 max: 100`.
+    pub range: String,
+    /// `personal`, `keep: 30 days` and the like.
+    pub other: String,
+}
+
 /// What kind of member an entry is, in the order of the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     Message,
     SideMessage,
@@ -77,6 +103,8 @@ pub struct Entry {
     pub comment: String,
     pub source: String,
     pub place: Place,
+    /// What its anchor ends with if others on the page have its kind and name: two `supervise`.
+    pub copy: usize,
 }
 
 impl Library {
@@ -86,41 +114,35 @@ impl Library {
         for item in file.items {
             match item {
                 Item::Definition(definition) => self.prototypes.push(reader.definition(definition)),
-                Item::Extend(extend) => {
-                    let mut entries = reader.entries(&extend.instance, false);
-                    entries.extend(extend.side.iter().flat_map(|side| reader.entries(side, true)));
-                    self.extensions.push((extend.name.text.to_owned(), entries));
+                Item::Extend(extend) => self.extensions.push(reader.extension(extend)),
+                Item::Import(import) => {
+                    let imported = sources::beside(name, import.path);
+                    self.imports.entry(name.to_owned()).or_default().push(imported);
                 }
-                Item::Import(_) | Item::Variables(_) | Item::Statement(_) => {}
+                Item::Variables(_) | Item::Statement(_) => {}
             }
         }
     }
 
     /// Finds relatives and names pages, once all is added.
     pub fn link(&mut self) {
-        self.prototypes.sort_by(|left, right| left.name.cmp(&right.name).then(left.place.file.cmp(&right.place.file)));
-        let mut stems: HashSet<String> = HashSet::from(["index".to_owned()]);
-        for (number, prototype) in self.prototypes.iter_mut().enumerate() {
-            self.by_name.entry(prototype.name.clone()).or_insert(number);
-            let plain: String =
-                prototype.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            let mut stem = plain.clone();
-            let mut copy = 1;
-            while !stems.insert(stem.to_ascii_lowercase()) {
-                copy += 1;
-                stem = format!("{plain}-{copy}");
-            }
-            prototype.stem = stem;
-        }
-        for (name, entries) in std::mem::take(&mut self.extensions) {
-            if let Some(&number) = self.by_name.get(&name) {
-                self.prototypes[number].entries.extend(entries);
+        self.name();
+        for extension in std::mem::take(&mut self.extensions) {
+            match self.find(&extension.name, &extension.place.file) {
+                Some(number) => self.prototypes[number].extend(extension.entries),
+                None => {
+                    self.prototypes.push(extension.into_page());
+                    // A second `extend` of it finds the page of the first.
+                    let number = self.prototypes.len() - 1;
+                    self.by_name.entry(self.prototypes[number].name.clone()).or_default().push(number);
+                }
             }
         }
+        self.name();
         for number in 0..self.prototypes.len() {
             let prototype = &self.prototypes[number];
-            let mut above: Vec<usize> =
-                prototype.parent.iter().chain(&prototype.traits).filter_map(|name| self.find(name)).collect();
+            let named = prototype.parent.iter().chain(&prototype.traits);
+            let mut above: Vec<usize> = named.filter_map(|name| self.find(name, &prototype.place.file)).collect();
             above.dedup();
             for above in above {
                 if above != number {
@@ -130,9 +152,54 @@ impl Library {
         }
     }
 
-    /// The prototype of that name.
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
+    /// Sorts the prototypes, and gives each a page and each entry an anchor of its own.
+    fn name(&mut self) {
+        self.prototypes.sort_by(|left, right| left.name.cmp(&right.name).then(left.place.file.cmp(&right.place.file)));
+        self.by_name.clear();
+        let mut stems: HashSet<String> = HashSet::from(["index".to_owned()]);
+        for (number, prototype) in self.prototypes.iter_mut().enumerate() {
+            self.by_name.entry(prototype.name.clone()).or_default().push(number);
+            let plain: String =
+                prototype.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            let mut stem = plain.clone();
+            let mut copy = 1;
+            while !stems.insert(stem.to_ascii_lowercase()) {
+                copy += 1;
+                stem = format!("{plain}-{copy}");
+            }
+            prototype.stem = stem;
+            let mut copies: HashMap<(EntryKind, String), usize> = HashMap::new();
+            for entry in &mut prototype.entries {
+                let copy = copies.entry((entry.kind, entry.name.clone())).or_default();
+                *copy += 1;
+                entry.copy = *copy;
+            }
+        }
+    }
+
+    /// The prototype that `name` means in `file`: the one of that file, else of a file that it imports, directly or not, else of
+    /// a file beside it, else the only one there is. Of several elsewhere none is guessed.
+    pub fn find(&self, name: &str, file: &str) -> Option<usize> {
+        let all = self.by_name.get(name)?;
+        let file_of = |number: &usize| self.prototypes[*number].place.file.as_str();
+        let within = |files: &[&str]| all.iter().copied().find(|number| files.contains(&file_of(number)));
+        if let Some(own) = within(&[file]) {
+            return Some(own);
+        }
+        let mut reached = vec![file];
+        let mut next = 0;
+        while let Some(&at) = reached.get(next) {
+            next += 1;
+            for imported in self.imports.get(at).into_iter().flatten() {
+                if !reached.contains(&imported.as_str()) {
+                    reached.push(imported);
+                }
+            }
+        }
+        let folder = |file: &str| file.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+        within(&reached)
+            .or_else(|| all.iter().copied().find(|number| folder(file_of(number)) == folder(file)))
+            .or(if let [only] = all[..] { Some(only) } else { None })
     }
 
     /// Whom `prototype` inherits from, nearest first: each one's traits, then its parent. A circle, which the compiler refuses, ends.
@@ -145,15 +212,48 @@ impl Library {
             // Traits of traits too.
             let mut traits: Vec<&String> = own.traits.iter().rev().collect();
             while let Some(name) = traits.pop() {
-                if let Some(number) = self.find(name).filter(|number| seen.insert(*number)) {
+                let from = &own.place.file;
+                if let Some(number) = self.find(name, from).filter(|number| seen.insert(*number)) {
                     found.push(number);
                     traits.extend(self.prototypes[number].traits.iter().rev());
                 }
             }
-            at = own.parent.as_ref().and_then(|name| self.find(name)).filter(|number| seen.insert(*number));
+            let parent = own.parent.as_ref().and_then(|name| self.find(name, &own.place.file));
+            at = parent.filter(|number| seen.insert(*number));
             found.extend(at);
         }
         found
+    }
+}
+
+impl Prototype {
+    /// Adds what an `extend` adds; a method of the same selector is replaced, as it is when the program runs.
+    fn extend(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            let same = self.entries.iter_mut().find(|own| own.kind == entry.kind && own.name == entry.name);
+            match same {
+                Some(own) if matches!(entry.kind, EntryKind::Message | EntryKind::SideMessage) => *own = entry,
+                Some(_) | None => self.entries.push(entry),
+            }
+        }
+    }
+}
+
+impl Extension {
+    /// The page of what extends a definition that is not among these.
+    fn into_page(self) -> Prototype {
+        Prototype {
+            name: self.name,
+            kind: "extend",
+            parent: None,
+            traits: Vec::new(),
+            comment: self.comment,
+            place: self.place,
+            slots: Vec::new(),
+            entries: self.entries,
+            stem: String::new(),
+            children: Vec::new(),
+        }
     }
 }
 
@@ -231,14 +331,50 @@ impl Reader<'_> {
         }
     }
 
-    fn slots(&self, side: &Side<'_>, is_side: bool) -> Vec<Slot> {
-        let annotation = |annotation: Annotation<'_>| {
-            let text = self.source(annotation.span);
-            text.trim_start_matches('<').trim_end_matches('>').trim().to_owned()
+    fn extension(&self, extend: &Extend<'_>) -> Extension {
+        let mut entries = self.entries(&extend.instance, false);
+        entries.extend(extend.side.iter().flat_map(|side| self.entries(side, true)));
+        Extension {
+            name: extend.name.text.to_owned(),
+            comment: self.comment(extend.comment, extend.span),
+            place: self.place(extend.span),
+            entries,
+        }
+    }
+
+    /// What an annotation says, by the rules of the compiler, which also says what of it is wrong.
+    fn said(&self, annotation: Annotation<'_>) -> Said {
+        let mut said = Said::default();
+        let add = |to: &mut String, text: &str| {
+            if !to.is_empty() {
+                to.push(' ');
+            }
+            to.push_str(text);
         };
+        for part in annotation.parts {
+            match part {
+                AnnotationPart::Name(name) if name.text.starts_with(char::is_uppercase) => {
+                    add(&mut said.type_name, name.text);
+                }
+                AnnotationPart::Name(name) if matches!(name.text, "personal" | "indexed") => {
+                    add(&mut said.other, name.text);
+                }
+                AnnotationPart::Name(name) | AnnotationPart::String(name) => add(&mut said.unit, name.text),
+                AnnotationPart::Number(_, span) => add(&mut said.other, &self.source(*span)),
+                AnnotationPart::Keyword { name, span, .. } => {
+                    let to = if matches!(name.text, "min:" | "max:") { &mut said.range } else { &mut said.other };
+                    add(to, name.text);
+                    add(to, &self.source(*span));
+                }
+            }
+        }
+        said
+    }
+
+    fn slots(&self, side: &Side<'_>, is_side: bool) -> Vec<Slot> {
         let slots = side.slots.iter().map(|slot| Slot {
             name: slot.name.text.to_owned(),
-            annotation: slot.annotation.map(annotation).unwrap_or_default(),
+            annotation: slot.annotation.map(|annotation| self.said(annotation)).unwrap_or_default(),
             initial: match &slot.initial {
                 SlotInitial::None => String::new(),
                 SlotInitial::Slot(value) => format!("<- {}", self.source(value.span)),
@@ -261,6 +397,7 @@ impl Reader<'_> {
             comment: self.comment(comment, span),
             source: self.source(span),
             place: self.place(span),
+            copy: 1,
         };
         let mut entries = Vec::new();
         for member in side.members {
@@ -271,11 +408,8 @@ impl Reader<'_> {
                     private: method.modifiers.private,
                     ..entry(messages, method.pattern.selector.text, method.comment, method.span)
                 },
-                Member::Event(pattern) => {
-                    let comment = self.comment_before("event", pattern.selector);
-                    let end = pattern.parameters.last().map_or(pattern.selector.span, |last| last.span);
-                    let span = pattern.selector.span.to(end);
-                    Entry { head: head(pattern), ..entry(EntryKind::Event, pattern.selector.text, comment, span) }
+                Member::Event { pattern, comment, span } => {
+                    Entry { head: head(pattern), ..entry(EntryKind::Event, pattern.selector.text, *comment, *span) }
                 }
                 Member::Timer { name, repeats, duration, comment, span, .. } => {
                     let when = if *repeats { "every" } else { "after" };
@@ -285,21 +419,16 @@ impl Reader<'_> {
                 Member::Invariant { name, comment, span, .. } => {
                     entry(EntryKind::Invariant, name.text, *comment, *span)
                 }
-                Member::Version { number, span } => entry(EntryKind::Rule, &format!("version {number}"), None, *span),
+                Member::Version { number, comment, span } => {
+                    entry(EntryKind::Rule, &format!("version {number}"), *comment, *span)
+                }
                 Member::Migrate { from, comment, span, .. } => {
                     entry(EntryKind::Rule, &format!("migrate {from}"), *comment, *span)
                 }
-                Member::Supervise { span, .. } => entry(EntryKind::Rule, "supervise", None, *span),
+                Member::Supervise { comment, span, .. } => entry(EntryKind::Rule, "supervise", *comment, *span),
             });
         }
         entries
-    }
-
-    /// The comment that ends directly before `word name`. A comment holds no quotes, so it starts at the one before.
-    fn comment_before(&self, word: &str, name: Name<'_>) -> Option<&str> {
-        let before = self.text[..name.span.start as usize].trim_end().strip_suffix(word)?.trim_end();
-        let comment = before.strip_suffix('"')?;
-        Some(&comment[comment.rfind('"')? + 1..])
     }
 }
 

@@ -7,6 +7,9 @@ use super::model::{Entry, EntryKind, Library, Place, Prototype, Slot};
 /// The one style sheet.
 pub const STYLE: &str = include_str!("style.css");
 
+/// What shows that a page is one of ours.
+pub const MARK: &str = "<meta name=\"generator\" content=\"twintalk doc\">";
+
 const SCRIPT: &str = include_str!("search.js");
 
 /// The file of the page of `prototype`.
@@ -49,7 +52,8 @@ fn script_text(text: &str) -> String {
     out
 }
 
-/// What a link ends with: letters and digits as they are, all else by its number, so that no two names have one anchor.
+/// What a link ends with: letters and digits as they are, all else by its number, so that no two names have one anchor; and
+/// whose copy it is, if a page has several of that name.
 fn anchor(entry: &Entry) -> String {
     let mut anchor = match entry.kind {
         EntryKind::Message => "m-",
@@ -67,19 +71,24 @@ fn anchor(entry: &Entry) -> String {
             let _ = write!(anchor, "_{:x}_", u32::from(c));
         }
     }
+    if entry.copy > 1 {
+        let _ = write!(anchor, "-{}", entry.copy);
+    }
     anchor
 }
 
-/// A prototype's name, as a link if it has a page.
-fn link(library: &Library, name: &str) -> String {
-    match library.find(name) {
-        Some(number) => format!("<a href=\"{}\">{}</a>", file_name(library, number), escaped(name)),
-        None => escaped(name),
-    }
+/// A prototype as a link.
+fn link(library: &Library, number: usize) -> String {
+    format!("<a href=\"{}\">{}</a>", file_name(library, number), escaped(&library.prototypes[number].name))
 }
 
-/// A comment: paragraphs by empty lines, indented lines as they stand, what is between backquotes as code, prototypes linked.
-fn prose(library: &Library, comment: &str) -> String {
+/// A prototype's name as `file` uses it, as a link if it has a page.
+fn link_named(library: &Library, file: &str, name: &str) -> String {
+    library.find(name, file).map_or_else(|| escaped(name), |number| link(library, number))
+}
+
+/// A comment in `file`: paragraphs by empty lines, indented lines as they stand, what is between backquotes as code, prototypes linked.
+fn prose(library: &Library, file: &str, comment: &str) -> String {
     let mut out = String::new();
     let mut code = false;
     let mut paragraph = String::new();
@@ -91,7 +100,7 @@ fn prose(library: &Library, comment: &str) -> String {
         let _ = if code {
             writeln!(out, "<pre>{}</pre>", escaped(paragraph.trim_end()))
         } else {
-            writeln!(out, "<p>{}</p>", inline(library, paragraph.trim()))
+            writeln!(out, "<p>{}</p>", inline(library, file, paragraph.trim()))
         };
         paragraph.clear();
     };
@@ -108,14 +117,14 @@ fn prose(library: &Library, comment: &str) -> String {
     out
 }
 
-fn inline(library: &Library, text: &str) -> String {
+fn inline(library: &Library, file: &str, text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
     let mut out = String::new();
     for (number, part) in parts.iter().enumerate() {
         let closed = number + 1 < parts.len();
         match number % 2 {
             1 if closed => {
-                let _ = write!(out, "<code>{}</code>", link(library, part));
+                let _ = write!(out, "<code>{}</code>", link_named(library, file, part));
             }
             // A backquote alone is one.
             1 => {
@@ -144,7 +153,7 @@ fn place(place: &Place) -> String {
 fn frame(title: &str, heading: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         {MARK}\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{heading} - {title}</title>\n<link rel=\"stylesheet\" href=\"style.css\">\n\
          <script src=\"search.js\" defer></script>\n</head>\n<body>\n\
          <header><a href=\"index.html\">{title}</a> <span id=\"search\"></span></header>\n<main>\n{body}</main>\n\
@@ -157,7 +166,12 @@ fn frame(title: &str, heading: &str, body: &str) -> String {
 /// The page that leads to all others.
 pub fn index(library: &Library, title: &str) -> String {
     let mut body = String::new();
-    for (kind, heading) in [("twin", "Twins"), ("object", "Objects"), ("trait", "Traits")] {
+    for (kind, heading) in [
+        ("twin", "Twins"),
+        ("object", "Objects"),
+        ("trait", "Traits"),
+        ("extend", "Extensions of what is defined elsewhere"),
+    ] {
         let of_kind: Vec<&Prototype> = library.prototypes.iter().filter(|prototype| prototype.kind == kind).collect();
         if of_kind.is_empty() {
             continue;
@@ -169,7 +183,7 @@ pub fn index(library: &Library, title: &str) -> String {
                 "<dt><a href=\"{}.html\">{}</a></dt>\n<dd>{}</dd>",
                 prototype.stem,
                 escaped(&prototype.name),
-                inline(library, &summary(&prototype.comment))
+                inline(library, &prototype.place.file, &summary(&prototype.comment))
             );
         }
         body.push_str("</dl>\n");
@@ -182,19 +196,22 @@ pub fn prototype(library: &Library, number: usize, title: &str) -> String {
     let own = &library.prototypes[number];
     let mut body = format!("<h1><span class=\"kind\">{}</span> {}</h1>\n", own.kind, escaped(&own.name));
     let _ = writeln!(body, "<p>{}</p>", place(&own.place));
-    let named =
-        |names: &mut dyn Iterator<Item = &str>| names.map(|name| link(library, name)).collect::<Vec<_>>().join(", ");
+    let file = own.place.file.as_str();
+    let named = |names: &mut dyn Iterator<Item = &String>| {
+        names.map(|name| link_named(library, file, name)).collect::<Vec<_>>().join(", ")
+    };
+    let children: Vec<String> = own.children.iter().map(|child| link(library, *child)).collect();
     for (label, names) in [
-        ("Parent", named(&mut own.parent.iter().map(String::as_str))),
-        ("Traits", named(&mut own.traits.iter().map(String::as_str))),
-        ("Children", named(&mut own.children.iter().map(|child| library.prototypes[*child].name.as_str()))),
+        ("Parent", named(&mut own.parent.iter())),
+        ("Traits", named(&mut own.traits.iter())),
+        ("Children", children.join(", ")),
     ] {
         if !names.is_empty() {
             let _ = writeln!(body, "<p>{label}: {names}</p>");
         }
     }
-    body.push_str(&prose(library, &own.comment));
-    body.push_str(&slots(library, &own.slots));
+    body.push_str(&prose(library, file, &own.comment));
+    body.push_str(&slots(library, own));
     for (kind, heading) in [
         (EntryKind::SideMessage, "Messages to the prototype"),
         (EntryKind::Message, "Messages"),
@@ -213,23 +230,33 @@ pub fn prototype(library: &Library, number: usize, title: &str) -> String {
     frame(title, &own.name, &body)
 }
 
-fn slots(library: &Library, slots: &[Slot]) -> String {
-    if slots.is_empty() {
+fn slots(library: &Library, own: &Prototype) -> String {
+    if own.slots.is_empty() {
         return String::new();
     }
-    let mut out = String::from(
-        "<h2>Slots</h2>\n<table>\n<tr><th>Name</th><th>Type, unit, range</th><th>Starts with</th><th></th></tr>\n",
-    );
-    for slot in slots {
+    // A column that no slot fills is left out.
+    type Column = (&'static str, fn(&Slot) -> &str);
+    let columns: [Column; 5] = [
+        ("Type", |slot| &slot.annotation.type_name),
+        ("Unit", |slot| &slot.annotation.unit),
+        ("Range", |slot| &slot.annotation.range),
+        ("Also", |slot| &slot.annotation.other),
+        ("Starts with", |slot| &slot.initial),
+    ];
+    let columns: Vec<&Column> =
+        columns.iter().filter(|(_, text)| own.slots.iter().any(|slot| !text(slot).is_empty())).collect();
+    let mut out = String::from("<h2>Slots</h2>\n<table>\n<tr><th>Name</th>");
+    for (heading, _) in &columns {
+        let _ = write!(out, "<th>{heading}</th>");
+    }
+    out.push_str("<th></th></tr>\n");
+    for slot in &own.slots {
         let side = if slot.side { " <span class=\"mark\">prototype</span>" } else { "" };
-        let _ = writeln!(
-            out,
-            "<tr><td><code>{}</code>{side}</td><td><code>{}</code></td><td><code>{}</code></td><td>{}</td></tr>",
-            escaped(&slot.name),
-            escaped(&slot.annotation),
-            escaped(&slot.initial),
-            prose(library, &slot.comment)
-        );
+        let _ = write!(out, "<tr><td><code>{}</code>{side}</td>", escaped(&slot.name));
+        for (_, text) in &columns {
+            let _ = write!(out, "<td><code>{}</code></td>", escaped(text(slot)));
+        }
+        let _ = writeln!(out, "<td>{}</td></tr>", prose(library, &own.place.file, &slot.comment));
     }
     out.push_str("</table>\n");
     out
@@ -247,7 +274,7 @@ fn member(library: &Library, entry: &Entry) -> String {
          <pre>{}</pre></details>\n</section>\n",
         anchor(entry),
         escaped(&entry.head),
-        prose(library, &entry.comment),
+        prose(library, &entry.place.file, &entry.comment),
         place(&entry.place),
         escaped(&entry.source)
     )
@@ -270,7 +297,7 @@ fn inherited(library: &Library, number: usize) -> String {
             links.push(format!("<a href=\"{}#{}\">{shown}</a>", file_name(library, ancestor), anchor(entry)));
         }
         if !links.is_empty() {
-            let name = link(library, &library.prototypes[ancestor].name);
+            let name = link(library, ancestor);
             let _ = writeln!(out, "<h3>From {name}</h3>\n<p class=\"inherited\">{}</p>", links.join(" "));
         }
     }
@@ -310,7 +337,7 @@ mod tests {
     fn comments_are_paragraphs_code_and_examples() {
         let library = Library::default();
         assert_eq!(
-            prose(&library, "Adds `x < 3`.\n\n    a add: 1\n\nThen ` more."),
+            prose(&library, "a.twin", "Adds `x < 3`.\n\n    a add: 1\n\nThen ` more."),
             "<p>Adds <code>x &lt; 3</code>.</p>\n<pre>a add: 1</pre>\n<p>Then ` more.</p>\n"
         );
     }

@@ -86,7 +86,9 @@ fn a_prototype_has_a_page_with_all_that_it_says() {
         "<p>Traits: <a href=\"Alarmed.html\">Alarmed</a></p>",
         "<p>Children: <a href=\"BigTank.html\">BigTank</a></p>",
         "<p>A tank &amp; its level. It leaks.</p>\n<pre>tank fill: 3</pre>",
-        "<td><code>level</code></td><td><code>Float m3 min: 0</code></td><td><code>&lt;- 0.0</code></td><td><p>how full</p>",
+        "<tr><th>Name</th><th>Type</th><th>Unit</th><th>Range</th><th>Starts with</th><th></th></tr>",
+        "<td><code>level</code></td><td><code>Float</code></td><td><code>m3</code></td><td><code>min: 0</code></td>\
+         <td><code>&lt;- 0.0</code></td><td><p>how full</p>",
         "<td><code>= 100</code></td>",
         "<h3><code>fill: n</code></h3>\n<p>Fills it.</p>",
         "<pre>fill: n = (\n  level := level + n )</pre>",
@@ -154,4 +156,95 @@ fn a_circle_of_parents_ends() {
     )]);
     assert_eq!(folder.run("doc t.twin -o out"), "out/index.html, 4 prototypes\n");
     check_pages(&pages(&folder.path("out")));
+}
+
+#[test]
+fn what_extends_a_definition_elsewhere_has_a_page() {
+    let text = "\"More numbers.\"\nextend Integer = ( \"Twice.\" twice = ( ^self * 2 ) )\n\
+                extend Integer = ( half = ( ^self / 2 ) )\nobject A = ( a = ( ^`Integer` ) )"
+        .replace('`', "");
+    let folder = Folder::with(&[("t.twin", &text)]);
+    assert_eq!(folder.run("doc t.twin -o out"), "out/index.html, 2 prototypes\n");
+    let pages = pages(&folder.path("out"));
+    check_pages(&pages);
+    let integer = &pages["Integer.html"];
+    for part in ["<span class=\"kind\">extend</span> Integer", "<p>More numbers.</p>", "<p>Twice.</p>", "m-half"] {
+        assert!(integer.contains(part), "{part}\nis not in\n{integer}");
+    }
+    assert!(pages["index.html"].contains("<h2>Extensions of what is defined elsewhere</h2>"));
+    // With the class library there is one page of it, and it has both.
+    folder.run("doc t.twin --kernel -o out");
+    let pages = self::pages(&folder.path("out"));
+    check_pages(&pages);
+    let integer = &pages["Integer.html"];
+    assert!(integer.contains("m-twice") && integer.contains("m-gcd_3a_") && !pages.contains_key("Integer-2.html"));
+}
+
+#[test]
+fn each_member_has_an_anchor_of_its_own() {
+    let text = "twin T = (\n  \"First.\"\n  supervise retry: 3.\n  \"Second.\"\n  supervise deadLetter.\n  a = ( ^1 )\n)\n\
+                extend T = ( a = ( ^2 ) )";
+    let folder = Folder::with(&[("t.twin", text)]);
+    folder.run("doc t.twin -o out");
+    let pages = pages(&folder.path("out"));
+    check_pages(&pages);
+    let page = &pages["T.html"];
+    for part in ["id=\"r-supervise\"", "id=\"r-supervise-2\"", "<p>First.</p>", "<p>Second.</p>", "a = ( ^2 )"] {
+        assert!(page.contains(part), "{part}\nis not in\n{page}");
+    }
+    assert!(!page.contains("a = ( ^1 )"), "an extension replaces the method");
+}
+
+#[test]
+fn a_name_means_the_prototype_of_its_own_program() {
+    let folder = Folder::with(&[
+        ("one/Base.twin", "object Base = ( one = ( ) )"),
+        ("one/main.twin", "object A = Base ( )"),
+        ("two/lib/base.twin", "object Base = ( two = ( ) )"),
+        ("two/main.twin", "import 'lib/base.twin'.\nobject B = Base ( )\nextend Base = ( more = ( ) )"),
+        ("three/main.twin", "object C = Base ( )"),
+    ]);
+    folder.run("doc one two three -o out");
+    let pages = pages(&folder.path("out"));
+    check_pages(&pages);
+    assert!(pages["A.html"].contains("<p>Parent: <a href=\"Base.html\">Base</a></p>"), "{}", pages["A.html"]);
+    assert!(pages["B.html"].contains("<p>Parent: <a href=\"Base-2.html\">Base</a></p>"), "{}", pages["B.html"]);
+    assert!(pages["C.html"].contains("<p>Parent: Base</p>"), "of two strangers none is guessed: {}", pages["C.html"]);
+    assert!(pages["Base-2.html"].contains("m-more") && !pages["Base.html"].contains("m-more"));
+    assert!(pages["Base.html"].contains("Children: <a href=\"A.html\">A</a>"));
+}
+
+#[test]
+fn comments_of_members_are_those_that_the_compiler_finds() {
+    let text =
+        "twin T = (\n  a = ( ^'say \"' )\n  event x.\n\n  \"of nobody\"\n\n  event y.\n  \"Of z.\"\n  event z.\n)";
+    let folder = Folder::with(&[("t.twin", text)]);
+    folder.run("doc t.twin -o out");
+    let page = &pages(&folder.path("out"))["T.html"];
+    assert!(page.contains("<code>z</code></h3>\n<p>Of z.</p>"), "{page}");
+    assert!(
+        page.contains("<code>x</code></h3>\n<details>") && page.contains("<code>y</code></h3>\n<details>"),
+        "{page}"
+    );
+}
+
+#[test]
+fn pages_of_what_is_gone_go_and_what_is_not_ours_stays() {
+    let folder = Folder::with(&[("t.twin", "object A = ( )\nobject B = ( )"), ("out/mine.html", "<p>mine</p>")]);
+    folder.run("doc t.twin -o out");
+    assert!(pages(&folder.path("out")).contains_key("B.html"));
+    folder.write("t.twin", "object A = ( )");
+    folder.run("doc t.twin -o out");
+    let left = pages(&folder.path("out"));
+    assert!(!left.contains_key("B.html") && left.contains_key("A.html") && left.contains_key("mine.html"));
+}
+
+#[test]
+fn the_class_library_needs_no_folder() {
+    let folder = Folder::with(&[]);
+    let shown = folder.run("doc --kernel -o out");
+    assert!(shown.starts_with("out/index.html, "), "{shown}");
+    let pages = pages(&folder.path("out"));
+    check_pages(&pages);
+    assert!(pages["List.html"].contains("kernel/List.twin:"));
 }

@@ -245,6 +245,10 @@ impl<'a> Build<'a> {
         self.alloc(Member::Timer { name, repeats: word.text == "every:", duration, body, comment, span })
     }
 
+    pub fn event(&self, l: u32, pattern: Pattern<'a>, r: u32) -> &'a Member<'a> {
+        self.alloc(Member::Event { pattern, comment: self.comment_before(l), span: Span::new(l, r) })
+    }
+
     pub fn invariant(&self, l: u32, name: Name<'a>, body: Body<'a>, r: u32) -> &'a Member<'a> {
         self.alloc(Member::Invariant { name, body, comment: self.comment_before(l), span: Span::new(l, r) })
     }
@@ -254,11 +258,12 @@ impl<'a> Build<'a> {
     }
 
     pub fn version(&self, l: u32, (number, _): (i64, Span), r: u32) -> &'a Member<'a> {
-        self.alloc(Member::Version { number, span: Span::new(l, r) })
+        self.alloc(Member::Version { number, comment: self.comment_before(l), span: Span::new(l, r) })
     }
 
     pub fn supervise(&self, l: u32, words: Vec<SuperviseWord<'a>>, r: u32) -> &'a Member<'a> {
-        self.alloc(Member::Supervise { words: self.list(words), span: Span::new(l, r) })
+        let (words, comment, span) = (self.list(words), self.comment_before(l), Span::new(l, r));
+        self.alloc(Member::Supervise { words, comment, span })
     }
 
     // Slots
@@ -321,7 +326,8 @@ impl<'a> Build<'a> {
     }
 
     pub fn extend(&self, l: u32, name: Name<'a>, instance: Side<'a>, side: Option<Side<'a>>, r: u32) -> Item<'a> {
-        Item::Extend(self.arena.alloc(Extend { name, instance, side, span: Span::new(l, r) }))
+        let (comment, span) = (self.comment_before(l), Span::new(l, r));
+        Item::Extend(self.arena.alloc(Extend { name, instance, side, comment, span }))
     }
 
     // Comments

@@ -128,7 +128,7 @@ fn member(member: &Member) -> String {
             let body = method.body.map_or(" primitive".to_owned(), |body| self::body(&body));
             format!("({private}{query}method {}{}{body})", pattern(&method.pattern), comment(method.comment))
         }
-        Member::Event(event) => format!("(event {})", pattern(event)),
+        Member::Event { pattern: event, comment: text, .. } => format!("(event {}{})", pattern(event), comment(*text)),
         Member::Timer { name, repeats, duration, body, comment: text, .. } => {
             let word = if *repeats { "every" } else { "after" };
             format!("(timer {} {word} {}{}{})", name.text, expression(duration), comment(*text), self::body(body))
@@ -136,10 +136,10 @@ fn member(member: &Member) -> String {
         Member::Invariant { name, body, comment: text, .. } => {
             format!("(invariant {}{}{})", name.text, comment(*text), self::body(body))
         }
-        Member::Version { number, .. } => format!("(version {number})"),
-        Member::Supervise { words, .. } => {
+        Member::Version { number, comment: text, .. } => format!("(version {number}{})", comment(*text)),
+        Member::Supervise { words, comment: text, .. } => {
             let words: Vec<_> = words.iter().map(supervise_word).collect();
-            format!("(supervise {})", words.join(" "))
+            format!("(supervise {}{})", words.join(" "), comment(*text))
         }
         Member::Migrate { from, body, comment: text, .. } => {
             format!("(migrate {from}{}{})", comment(*text), self::body(body))
