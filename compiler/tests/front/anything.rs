@@ -1,7 +1,5 @@
 //! Whatever the text, the parser answers, and what it answers is in order.
 
-use std::time::{Duration, Instant};
-
 use bumpalo::Bump;
 use proptest::prelude::*;
 use twintalk_compiler::format::format;
@@ -157,20 +155,15 @@ fn many_methods(count: usize) -> String {
     text + ")\n"
 }
 
-/// How long it takes to parse `text`, which has `mistakes` mistakes or none.
-fn time(text: &str) -> Duration {
-    let start = Instant::now();
-    check(text);
-    start.elapsed()
-}
+// Of these the runner is the judge: what is not in proportion to a text of a megabyte takes hours, and .config/nextest.toml ends
+// a test after ten minutes. A clock in here would judge how busy the machine is.
 
 #[test]
 fn a_large_text_takes_time_in_proportion() {
-    // Far above what an unoptimised build on a busy machine needs, and far below what anything quadratic does.
-    let limit = Duration::from_secs(10);
     let size = 1 << 20;
-    assert!(time(&many_methods(size / 250)) < limit);
-    assert!(time(&("(".to_owned() + &"() ".repeat(size / 3))) < limit, "many brackets on one line, and one too many");
+    check(&many_methods(size / 250));
+    // Many brackets on one line, and one too many.
+    check(&("(".to_owned() + &"() ".repeat(size / 3)));
     for piece in [
         "(",
         "[",
@@ -198,16 +191,14 @@ fn a_large_text_takes_time_in_proportion() {
         "| a = (",
         "<",
     ] {
-        assert!(time(&piece.repeat(size / piece.len())) < limit, "{piece}");
-        let inside = format!("A = ( foo = ( ) {} )", piece.repeat(size / piece.len()));
-        assert!(time(&inside) < limit, "{piece} in a definition");
-        let inside = format!("A = ( | a <- {} | )", piece.repeat(size / piece.len()));
-        assert!(time(&inside) < limit, "{piece} in slots");
+        check(&piece.repeat(size / piece.len()));
+        check(&format!("A = ( foo = ( ) {} )", piece.repeat(size / piece.len())));
+        check(&format!("A = ( | a <- {} | )", piece.repeat(size / piece.len())));
     }
 }
 
 #[test]
 fn mistakes_all_over_a_large_definition_take_time_in_proportion() {
     let text = many_methods(1000).replace("^t\n", "^t ) := [\n");
-    assert!(time(&text) < Duration::from_secs(10));
+    check(&text);
 }
