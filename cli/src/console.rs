@@ -111,7 +111,10 @@ impl Output for Console {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
         let exit = match &error {
-            StoreError::Missing { .. } | StoreError::NotAStore { .. } | StoreError::Setting { .. } => Exit::Wrong,
+            StoreError::Missing { .. }
+            | StoreError::NotAStore { .. }
+            | StoreError::Occupied { .. }
+            | StoreError::Setting { .. } => Exit::Wrong,
             StoreError::Conflict { .. }
             | StoreError::Corrupt { .. }
             | StoreError::NewerFormat { .. }

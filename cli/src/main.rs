@@ -5,7 +5,9 @@
 //! [`exit::Failure`], which knows its exit code; a panic is a defect of ours and exits with 70.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod check;
+mod check_store;
 mod compile;
 mod completions;
 mod console;
@@ -13,15 +15,18 @@ mod deadletters;
 mod disasm;
 mod doc;
 mod exit;
+mod export;
 mod feed;
 mod fmt;
 mod history;
+mod import;
 mod load;
 mod machine;
 mod profile;
 mod progress;
 mod render;
 mod repl;
+mod restore;
 mod rows;
 mod run;
 mod send;

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 use twintalk_runtime::datum::Datum;
-use twintalk_runtime::{Moment, json, time};
+use twintalk_runtime::{Moment, TwinState, json, time};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::store::{Look, moment_ns};
@@ -38,18 +38,7 @@ impl State {
         };
         let mut out = BufWriter::new(io::stdout());
         if self.look.json {
-            let slots = state.slots.into_iter().map(|(name, value)| (Datum::String(name), value)).collect();
-            let row = Datum::row([
-                ("path", Datum::String(state.path)),
-                ("prototype", Datum::String(state.prototype)),
-                ("life", number(state.life)),
-                ("rev", number(state.turn)),
-                ("time", Datum::String(time::moment_text(state.time_ns))),
-                ("position", Datum::String(state.position.to_string())),
-                ("quarantined", Datum::Bool(state.quarantined)),
-                ("slots", Datum::Dictionary(slots)),
-            ]);
-            writeln!(out, "{}", json::text(&row))?;
+            writeln!(out, "{}", json::text(&row(state)))?;
         } else {
             let when = time::moment_text(state.time_ns);
             let quarantined = if state.quarantined { ", in quarantine" } else { "" };
@@ -62,6 +51,21 @@ impl State {
         out.flush()?;
         Ok(Exit::Done)
     }
+}
+
+/// A twin for a line of JSON.
+pub fn row(state: TwinState) -> Datum {
+    let slots = state.slots.into_iter().map(|(name, value)| (Datum::String(name), value)).collect();
+    Datum::row([
+        ("path", Datum::String(state.path)),
+        ("prototype", Datum::String(state.prototype)),
+        ("life", number(state.life)),
+        ("rev", number(state.turn)),
+        ("time", Datum::String(time::moment_text(state.time_ns))),
+        ("position", Datum::String(state.position.to_string())),
+        ("quarantined", Datum::Bool(state.quarantined)),
+        ("slots", Datum::Dictionary(slots)),
+    ])
 }
 
 /// A count as a datum.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use twintalk_runtime::{Durability, OpenOptions, Program, System, time};
+use twintalk_runtime::{Durability, OpenOptions, Position, Program, System, time};
 
 use crate::exit::Failure;
 use crate::terminal::say;
@@ -27,15 +27,43 @@ impl Look {
     pub fn open(&self) -> Result<System, Failure> {
         let options = OpenOptions { folder: Some(self.store.clone()), read_only: true, ..OpenOptions::default() };
         let mut system = System::open(options)?;
-        match system.ends()?.as_slice() {
-            [end] => say(&format!("the log up to position {end}")),
-            ends => {
-                let ends: Vec<String> = ends.iter().enumerate().map(|(n, end)| format!("{n}/{end}")).collect();
-                say(&format!("the logs up to positions {}", ends.join(", ")));
-            }
-        }
+        say(&reach(&system.ends()?));
         Ok(system)
     }
+}
+
+/// Up to where the logs of a store reach, in words.
+pub fn reach(ends: &[Position]) -> String {
+    match ends {
+        [end] => format!("the log up to position {end}"),
+        ends => {
+            let ends: Vec<String> = ends.iter().enumerate().map(|(n, end)| format!("{n}/{end}")).collect();
+            format!("the logs up to positions {}", ends.join(", "))
+        }
+    }
+}
+
+/// One position, as `12.3`, or some of several partitions, as `0/12.3,2/7.0`, for clap.
+///
+/// # Errors
+/// It names none, or two of one partition.
+pub fn positions(text: &str) -> Result<Vec<Option<Position>>, String> {
+    let wrong = || "a position is written like 12.3; of several partitions like 0/12.3,1/7.0".to_owned();
+    let mut positions = Vec::new();
+    for part in text.split(',').map(str::trim) {
+        let (partition, position) = part.split_once('/').unwrap_or(("0", part));
+        let (block, index) = position.split_once('.').unwrap_or((position, "0"));
+        let partition: usize = partition.parse::<u16>().map_err(|_| wrong())?.into();
+        let block = block.parse().ok().filter(|block| (1..=Position::BLOCK_MAX).contains(block)).ok_or_else(wrong)?;
+        let position = Position { block, index: index.parse().map_err(|_| wrong())? };
+        if positions.len() <= partition {
+            positions.resize(partition + 1, None);
+        }
+        if positions[partition].replace(position).is_some() {
+            return Err(format!("two positions of partition {partition}"));
+        }
+    }
+    Ok(positions)
 }
 
 /// When a record of a new store counts as durable.
@@ -102,4 +130,20 @@ pub fn moment_ns(text: &str) -> Result<i64, String> {
 pub fn duration_ns(text: &str) -> Result<i64, String> {
     let duration = time::parse_duration(text).and_then(|duration| i64::try_from(duration.as_nanos()).ok());
     duration.ok_or_else(|| "a duration is written like 90s, '10 min' or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_read_as_they_are_written() {
+        let at = |block, index| Some(Position { block, index });
+        assert_eq!(positions("12.3"), Ok(vec![at(12, 3)]));
+        assert_eq!(positions("12"), Ok(vec![at(12, 0)]));
+        assert_eq!(positions("2/7.1, 0/12.3"), Ok(vec![at(12, 3), None, at(7, 1)]));
+        for wrong in ["", "x", "0.1", "1.x", "0/1,0/2", "70000/1", "281474976710656.0"] {
+            assert!(positions(wrong).is_err(), "{wrong}");
+        }
+    }
 }

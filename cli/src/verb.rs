@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use crate::exit::Outcome;
 use crate::{
-    check, compile, completions, deadletters, disasm, doc, feed, fmt, history, profile, repl, run, send, state, test,
-    twins, verify, version,
+    backup, check, check_store, compile, completions, deadletters, disasm, doc, export, feed, fmt, history, import,
+    profile, repl, restore, run, send, state, test, twins, verify, version,
 };
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
@@ -24,6 +24,11 @@ pub enum Verb {
     History(history::History),
     Deadletters(deadletters::Deadletters),
     Verify(verify::Verify),
+    CheckStore(check_store::CheckStore),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Export(export::Export),
+    Import(import::Import),
     Disasm(disasm::Disasm),
     Fmt(fmt::Fmt),
     Doc(doc::Doc),
@@ -48,6 +53,11 @@ impl Verb {
             Verb::History(verb) => verb.run(),
             Verb::Deadletters(verb) => verb.run(),
             Verb::Verify(verb) => verb.run(),
+            Verb::CheckStore(verb) => verb.run(),
+            Verb::Backup(verb) => verb.run(),
+            Verb::Restore(verb) => verb.run(),
+            Verb::Export(verb) => verb.run(),
+            Verb::Import(verb) => verb.run(),
             Verb::Disasm(verb) => verb.run(),
             Verb::Fmt(verb) => verb.run(),
             Verb::Doc(verb) => verb.run(),

@@ -5,13 +5,16 @@
 //! values and bytes on disk, and only [`clock`] reads time.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod clock;
 mod commit;
 #[cfg(test)]
 mod crash;
+mod cut;
 pub mod datum;
 mod deadletters;
 mod difference;
+pub mod export;
 pub mod json;
 pub mod kernel;
 mod message;
@@ -39,9 +42,11 @@ mod values;
 mod verify;
 
 pub use clock::{ClockKind, VIRTUAL_START_NS};
+pub use cut::Cut;
 pub use datum::Datum;
 pub use deadletters::{DeadLetter, LetterId, QuarantinedTwin};
 pub use difference::{Change, Difference, Part};
+pub use export::ImportError;
 pub use message::FaultReport;
 pub use partition::Discipline;
 pub use program::Program;
@@ -50,7 +55,7 @@ pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary};
 pub use system::Simulated;
 pub use system::{FeedMessage, OpenError, OpenOptions, Output, SendError, System};
 pub use trial::{Trial, TrialStep, Tried};
-pub use twintalk_store::{Durability, Position, Settings, StoreError};
+pub use twintalk_store::{CheckReport, Durability, Position, Settings, StoreError};
 pub use twintalk_vm::profile;
 pub use twintalk_vm::{Fault, Given, Limits, Request};
 pub use upgrade::{Lowered, Orphans};

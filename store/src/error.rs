@@ -52,6 +52,11 @@ pub enum StoreError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A store was to be made in the folder, and there are files in it: *the user* gives an empty or a new one.
+    Occupied {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The store was made with another setting: *the user* leaves the option out, or makes a new store.
     Setting {
         /// The name of the setting.
@@ -111,6 +116,8 @@ pub enum Place {
     File {
         /// Its name in the engine's folder.
         name: String,
+        /// The table whose rows it has, where that is known.
+        table: Option<Table>,
         /// The byte where what is damaged starts, as far as that can be told.
         byte: Option<u64>,
     },
@@ -151,13 +158,19 @@ pub enum Corruption {
 }
 
 impl Place {
+    /// Whether what is damaged follows from the logs, so that it can be made again.
+    pub const fn is_in_table(&self) -> bool {
+        match self {
+            Place::Row { .. } | Place::Table(_) | Place::File { table: Some(_), .. } => true,
+            Place::Log { .. } | Place::Logs | Place::File { table: None, .. } | Place::Folder => false,
+        }
+    }
+
     /// What the operator can do about damage there.
     pub const fn cure(&self) -> &'static str {
-        match self {
-            Place::Row { .. } | Place::Table(_) => {
-                "make the tables again from the log (`twintalk verify --rebuild-tables`) or restore a backup"
-            }
-            Place::Log { .. } | Place::Logs | Place::File { .. } | Place::Folder => "restore a backup",
+        match self.is_in_table() {
+            true => "make the tables again from the log (`twintalk verify --rebuild-tables`) or restore a backup",
+            false => "restore a backup",
         }
     }
 }
@@ -169,8 +182,11 @@ impl fmt::Display for Place {
             Place::Row { table, key } => write!(f, "table `{table}`, key {}", key.escape_ascii()),
             Place::Table(table) => write!(f, "table `{table}`"),
             Place::Logs => f.write_str("the logs of the partitions"),
-            Place::File { name, byte: Some(byte) } => write!(f, "file `{name}`, byte {byte}"),
-            Place::File { name, byte: None } => write!(f, "file `{name}`"),
+            Place::File { name, table, byte } => {
+                write!(f, "file `{name}`")?;
+                table.iter().try_for_each(|table| write!(f, " of table `{table}`"))?;
+                byte.iter().try_for_each(|byte| write!(f, ", byte {byte}"))
+            }
             Place::Folder => f.write_str("the folder of the store"),
         }
     }
@@ -220,6 +236,9 @@ impl fmt::Display for StoreError {
             StoreError::NotAStore { folder } => {
                 write!(f, "`{}` is not empty and is no store: give an empty or a new folder", folder.display())
             }
+            StoreError::Occupied { folder } => {
+                write!(f, "`{}` is not empty: give an empty or a new folder", folder.display())
+            }
             StoreError::Setting { name, stored, asked } => {
                 write!(f, "the store was made with {name} {stored}, not {asked}; this cannot be changed later")
             }
@@ -247,6 +266,7 @@ impl std::error::Error for StoreError {
             | StoreError::Locked { .. }
             | StoreError::Missing { .. }
             | StoreError::NotAStore { .. }
+            | StoreError::Occupied { .. }
             | StoreError::Setting { .. }
             | StoreError::Trimmed { .. }
             | StoreError::NoPartition { .. }

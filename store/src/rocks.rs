@@ -16,7 +16,7 @@
 //! Invariant: `end` of a partition is behind its last block; only the holder of `writer` moves it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,10 +37,14 @@ use crate::{Batch, BlockBytes, BlockIter, Blocks, CheckReport, Corruption, Durab
 use crate::{Place, Position, Row, RowIter, Rows, STORE_FORMAT, Settings, Store, StoreError, Table, Tables, check};
 
 mod anew;
+mod copy;
 mod frames;
 mod hold;
+mod new;
 
+pub use copy::Sharing;
 use hold::Held;
+pub use new::NewStore;
 
 /// Where in the folder of a store RocksDB keeps its files.
 const ENGINE: &str = "rocksdb";
@@ -639,7 +643,7 @@ fn refuse_lost_files(path: &Path) -> Result<(), StoreError> {
         let name = file.file_name().to_string_lossy().into_owned();
         // A store whose making was cut short has neither rows nor records.
         if name.ends_with(".sst") || (name.ends_with(".log") && file.metadata()?.len() > 0) {
-            let at = Place::File { name: "CURRENT".to_owned(), byte: None };
+            let at = Place::File { name: "CURRENT".to_owned(), table: None, byte: None };
             return Err(StoreError::Corrupt {
                 at,
                 reason: Corruption::Engine(format!("it is missing, `{name}` is not")),
@@ -845,7 +849,7 @@ fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {
     }
     // A file that its own list names is not there.
     if error.kind() == ErrorKind::IOError && message.contains("No such file") {
-        let at = damaged_family(folder).or_else(|| file_in(message)).unwrap_or(Place::Folder);
+        let at = damaged_family(folder).or_else(|| file_in(message, None)).unwrap_or(Place::Folder);
         return StoreError::Corrupt { at, reason: Corruption::Engine(error.into_string()) };
     }
     match engine_error(Place::Folder, error) {
@@ -876,7 +880,8 @@ fn engine_error(at: Place, error: rocksdb::Error) -> StoreError {
         ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotSupported | ErrorKind::NotFound => {
             let message = error.into_string();
             let at = match at {
-                Place::Folder | Place::Table(_) => file_in(&message).unwrap_or(at),
+                Place::Folder => file_in(&message, None).unwrap_or(at),
+                Place::Table(table) => file_in(&message, Some(table)).unwrap_or(at),
                 Place::Log { .. } | Place::Row { .. } | Place::Logs | Place::File { .. } => at,
             };
             StoreError::Corrupt { at, reason: Corruption::Engine(message) }
@@ -897,12 +902,12 @@ fn engine_error(at: Place, error: rocksdb::Error) -> StoreError {
 }
 
 /// The file of rows that a message of RocksDB names, and the byte where the damage starts.
-fn file_in(message: &str) -> Option<Place> {
+fn file_in(message: &str, table: Option<Table>) -> Option<Place> {
     let end = message.find(".sst")? + ".sst".len();
     let name = message[..end].rsplit(['/', ' ']).next()?.to_owned();
     let number = |text: &str| text.split(' ').next().and_then(|digits| digits.parse().ok());
     let byte = message[end..].strip_prefix(" offset ").or_else(|| Some(message.split_once("Footer at ")?.1));
-    Some(Place::File { name, byte: byte.and_then(number) })
+    Some(Place::File { name, table, byte: byte.and_then(number) })
 }
 
 #[cfg(test)]

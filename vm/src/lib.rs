@@ -15,6 +15,7 @@ pub mod codec;
 mod commit;
 mod delta;
 mod drive;
+pub mod exact;
 pub mod fault;
 #[allow(unsafe_code, reason = "windows and frames are reached by pointer")]
 pub mod frame;

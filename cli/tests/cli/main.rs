@@ -1,5 +1,6 @@
 //! The built program, run in folders as a user would run it: what it says where, and how it exits.
 
+mod backup;
 mod deadletters;
 mod demo;
 mod doc;

@@ -8,7 +8,7 @@
 use super::*;
 
 /// Where the new store is made, and where the old one goes before it is removed.
-const NEW: &str = "rocksdb.new";
+pub(super) const NEW: &str = "rocksdb.new";
 const OLD: &str = "rocksdb.old";
 /// About how many bytes are written at once.
 const BATCH_BYTES: usize = 4 << 20;
@@ -68,11 +68,8 @@ pub(super) fn finish(folder: &Path) -> Result<(), StoreError> {
 }
 
 fn copy_log(from: &DB, path: &Path, settings: Settings) -> Result<(), StoreError> {
-    let mut options = database_options();
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
     let failed = |error| engine_error(Place::Folder, error);
-    let to = DB::open_cf_descriptors(&options, path, families(None)).map_err(failed)?;
+    let to = new::make(path)?;
     let Settings { partitions, .. } = write_settings(&to, settings)?;
     let log = family(&to, LOG)?;
     let mut batch = WriteBatch::default();

@@ -82,7 +82,10 @@ fn refuse(name: &str, found: Option<Damage>) -> Result<(), StoreError> {
 }
 
 pub(super) fn damaged(name: &str, byte: Option<u64>, what: &str) -> StoreError {
-    StoreError::Corrupt { at: Place::File { name: name.to_owned(), byte }, reason: Corruption::Engine(what.to_owned()) }
+    StoreError::Corrupt {
+        at: Place::File { name: name.to_owned(), table: None, byte },
+        reason: Corruption::Engine(what.to_owned()),
+    }
 }
 
 /// The name of the manifest, which the file `CURRENT` holds.

@@ -1,10 +1,13 @@
-//! The tables of a store that has run a case, lost and made again from its logs: every row is what it was.
+//! The tables of a store that has run a case, lost and made again from its logs: every row is what it was. And its logs, as
+//! lines of JSON and made again of those: every byte is what it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use twintalk_compiler::{SourceText, compile};
-use twintalk_runtime::{ClockKind, FaultReport, Limits, OpenError, OpenOptions, Output, Program, System, kernel};
+use twintalk_runtime::{
+    ClockKind, FaultReport, Limits, OpenError, OpenOptions, Output, Program, System, export, kernel,
+};
 use twintalk_store::memory::MemoryStore;
 use twintalk_store::{Key, KeyRange, Partition, Position, Rows, Store, Table};
 
@@ -87,15 +90,43 @@ fn run(store: &Arc<MemoryStore>, step: &Step) -> bool {
     true
 }
 
-/// How many rows were compared.
-fn check(case: &Case, partitions: u16, differences: &mut Vec<String>) -> usize {
+/// The logs say the same as lines of JSON. Answers how many of these there are, those that are in hexadecimal digits, too.
+fn check_export(store: &dyn Store, system: &System, name: &str) -> [usize; 2] {
+    let mut lines = String::new();
+    let mut counts = [0; 2];
+    export::lines(store, system.vm().shapes(), &mut |line| {
+        counts[0] += 1;
+        // Programs and what the runtime alone reads have no other form.
+        let is_runtimes = ["<program>", "<reply:>", "<waits>"].iter().any(|own| line.contains(own));
+        counts[1] += usize::from(line.contains("\"hex\"") && !is_runtimes);
+        lines.push_str(line);
+        lines.push('\n');
+    })
+    .expect("lines");
+    let mut bytes: Vec<Vec<u8>> = vec![Vec::new(); usize::from(store.settings().partitions)];
+    let mut take = |_: &_, blocks: &twintalk_store::Blocks| {
+        blocks.iter().for_each(|(_, block)| bytes[usize::from(blocks.partition().0)].extend_from_slice(block));
+        Ok(())
+    };
+    export::blocks(&mut lines.as_bytes(), &mut take).unwrap_or_else(|error| panic!("{name}: {error}\n{lines}"));
+    for (partition, bytes) in (0..).map(Partition).zip(bytes) {
+        let blocks = store.read(partition, Position::FIRST).expect("blocks").map(|block| block.expect("a block"));
+        let was: Vec<u8> = blocks.flat_map(|block| block.bytes().to_vec()).collect();
+        assert!(was == bytes, "{name}: the log of partition {partition} is another");
+    }
+    counts
+}
+
+/// How many rows were compared, and lines.
+fn check(case: &Case, partitions: u16, differences: &mut Vec<String>) -> (usize, [usize; 2]) {
     let store = Arc::new(MemoryStore::new(partitions, "fnv1a64-first-segment"));
     if !case.steps.iter().all(|step| run(&store, step)) {
-        return 0;
+        return (0, [0; 2]);
     }
     let before = compared(dump(&*store));
     forget(&*store);
     let mut system = open(&store, None).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+    let lines = check_export(&*store, &system, &case.name);
     // What is tried again, or due, for a twin in quarantine finds that out once more; nothing has a turn.
     let all = ends(&*store);
     system.settle(&mut Nowhere).expect("settled");
@@ -114,20 +145,22 @@ fn check(case: &Case, partitions: u16, differences: &mut Vec<String>) -> usize {
             )
         })
         .for_each(|line| differences.push(line));
-    before.len()
+    (before.len(), lines)
 }
 
-// delivery: D7.11
+// delivery: D7.11, D7.19
 #[test]
-fn the_tables_of_every_case_are_made_again_row_for_row() {
-    let (mut cases, mut rows) = (0, 0);
+fn the_tables_of_every_case_are_made_again_row_for_row_and_its_log_byte_for_byte() {
+    let (mut cases, mut rows, mut lines, mut digits) = (0, 0, 0, 0);
     let mut differences = Vec::new();
     for (nth, case) in case::all().iter().enumerate() {
-        let compared = check(case, if nth % 2 == 0 { 1 } else { 3 }, &mut differences);
+        let (compared, [all, hex]) = check(case, if nth % 2 == 0 { 1 } else { 3 }, &mut differences);
+        (lines, digits) = (lines + all, digits + hex);
         cases += usize::from(compared > 0);
         rows += compared;
     }
     assert!(differences.is_empty(), "{} rows differ:\n{}", differences.len(), differences.join("\n"));
-    println!("{rows} rows of {cases} cases");
+    println!("{rows} rows of {cases} cases; {lines} lines, {digits} of them with values in digits");
+    assert!(digits * 100 < lines, "{digits} of {lines} lines have values that nobody can read");
     assert!(cases > 200, "{cases} cases ran");
 }
