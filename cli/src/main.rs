@@ -24,6 +24,7 @@ mod load;
 mod machine;
 mod profile;
 mod progress;
+mod query;
 mod render;
 mod repl;
 mod restore;

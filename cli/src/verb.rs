@@ -5,7 +5,7 @@ use clap::Subcommand;
 use crate::exit::Outcome;
 use crate::{
     backup, check, check_store, compile, completions, deadletters, disasm, doc, export, feed, fmt, history, import,
-    profile, repl, restore, run, send, state, test, twins, verify, version,
+    profile, query, repl, restore, run, send, state, test, twins, verify, version,
 };
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
@@ -21,6 +21,7 @@ pub enum Verb {
     Send(send::Send),
     Twins(twins::Twins),
     State(state::State),
+    Query(query::Query),
     History(history::History),
     Deadletters(deadletters::Deadletters),
     Verify(verify::Verify),
@@ -50,6 +51,7 @@ impl Verb {
             Verb::Send(verb) => verb.run(),
             Verb::Twins(verb) => verb.run(),
             Verb::State(verb) => verb.run(),
+            Verb::Query(verb) => verb.run(),
             Verb::History(verb) => verb.run(),
             Verb::Deadletters(verb) => verb.run(),
             Verb::Verify(verb) => verb.run(),

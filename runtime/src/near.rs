@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use twintalk_store::record::ProgramHash;
 use twintalk_store::{Key, KeyRange, Partition, Store, StoreError, Table};
-use twintalk_vm::turn::{Action, Outcome, TurnInput, first_segment};
-use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
+use twintalk_vm::codec::read_symbol_arguments;
+use twintalk_vm::turn::{ALL, ALL_PATH, Action, Outcome, TurnInput, first_segment};
+use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Tree, Vm, World};
 
 use crate::place::Placing;
 use crate::resident::{Residents, read_row};
@@ -66,6 +67,34 @@ pub(crate) fn parts(
         }
     }
     Ok(existing)
+}
+
+/// The paths of all twins of the partition that `is_meant` answers true for, sorted; and how many twins there are.
+fn all_of(
+    residents: &Residents,
+    store: &dyn Store,
+    partition: Partition,
+    is_meant: &dyn Fn(&[u8]) -> bool,
+) -> Result<(Vec<String>, i64), StoreError> {
+    let (mut paths, mut seen) = (Vec::new(), 0);
+    for row in store.scan(Table::State, &KeyRange::partition(partition))? {
+        let (key, row) = row?;
+        // Of one in memory its row may be behind.
+        let Some(path) = key.path().filter(|path| !residents.knows(path)) else { continue };
+        let image = read_row(&path, row.position, &row.bytes).filter(|view| view.exists).map(|view| view.image);
+        seen += i64::from(image.is_some());
+        if image.is_some_and(is_meant) {
+            paths.push(path);
+        }
+    }
+    for view in residents.iter().filter(|view| view.exists) {
+        seen += 1;
+        if is_meant(view.image) {
+            paths.push(view.path.to_owned());
+        }
+    }
+    paths.sort_unstable();
+    Ok((paths, seen))
 }
 
 /// What a turn has asked of other partitions, over all its runs.
@@ -188,9 +217,10 @@ impl World for Near<'_> {
 
     fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
         let composite = first_segment(&query.path).to_owned();
-        let home = self.placing.of(&composite);
-        if home == self.partition {
-            return self.answer(vm, query, composite);
+        let asks_all = asked_for_all(query);
+        let home = asks_all.unwrap_or_else(|| self.placing.of(&composite));
+        if home == self.partition || home.0 >= self.placing.partitions {
+            return if asks_all.is_some() { self.all(vm, query) } else { self.answer(vm, query, composite) };
         }
         // The turn itself is at depth 0; the first query of another partition comes with 1.
         if let Some(answer) = self.inquiry.find(query, self.inquiry.depth == 0) {
@@ -205,7 +235,68 @@ impl World for Near<'_> {
     }
 }
 
+/// The partition that a query asks for its twins of a prototype.
+pub(crate) fn asked_for_all(query: &FarQuery) -> Option<Partition> {
+    let number = query.path.strip_prefix(ALL_PATH).filter(|_| query.selector == ALL)?;
+    number.parse().ok().map(Partition)
+}
+
 impl Near<'_> {
+    /// The twins of a prototype that the partition has, as references sorted by path, and what they answer to a selector if there
+    /// is one; nil if another partition is asked for, which there is not.
+    ///
+    /// Cost: reads the rows of all twins of the partition, and brings into memory those that are asked.
+    pub(crate) fn all(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
+        let composite = first_segment(&query.path).to_owned();
+        let reply = |reply| Answer::Here(FarAnswer { composite, turn: 0, reply });
+        let unreachable = |text| Err(Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() });
+        let names = read_symbol_arguments(&query.arguments).unwrap_or_default();
+        let tree = match (asked_for_all(query), names.as_slice()) {
+            (Some(partition), &[kind, ref asked @ ..]) if partition == self.partition => {
+                let found = all_of(self.residents, self.store, partition, &|image| vm.is_of_kind(image, kind));
+                let Some((paths, seen)) = self.note(found) else { return Answer::NotYet };
+                self.inquiry.fuel = self.inquiry.fuel.saturating_sub(seen);
+                if self.inquiry.fuel <= 0 {
+                    let text =
+                        "far queries have used up the fuel for all of them together; the last was for all twins of";
+                    return reply(unreachable(format!("{text} {kind}")));
+                }
+                let mut answers = Vec::new();
+                for path in asked.iter().flat_map(|_| &paths) {
+                    match self.answer_of(vm, path, asked[0]) {
+                        Answer::Here(Ok(answer)) => answers.push(answer),
+                        Answer::Here(Err(fault)) => return reply(Err(fault)),
+                        Answer::NotYet => return Answer::NotYet,
+                    }
+                }
+                let references = paths.into_iter().map(|path| Tree::Reference(path, kind.to_owned()));
+                let references = Tree::Array(references.collect());
+                if asked.is_empty() { references } else { Tree::Array(vec![references, Tree::Array(answers)]) }
+            }
+            (Some(_) | None, _) => Tree::Nil,
+        };
+        // A value by itself is written like a single argument, without their number.
+        match Tree::write_arguments(&[tree], vm.shapes()) {
+            Ok(bytes) => reply(Ok(bytes[1..].to_vec())),
+            Err(text) => reply(unreachable(format!("what a twin answers cannot be gathered: {text}"))),
+        }
+    }
+
+    /// What the twin at `path` answers to a query without arguments.
+    fn answer_of(&mut self, vm: &mut Vm, path: &str, selector: &str) -> Answer<Result<Tree, Fault>> {
+        let query = FarQuery { path: path.to_owned(), kind: None, selector: selector.to_owned(), arguments: vec![0] };
+        let answer = match self.answer(vm, &query, first_segment(path).to_owned()) {
+            Answer::Here(answer) => answer,
+            Answer::NotYet => return Answer::NotYet,
+        };
+        Answer::Here(answer.reply.and_then(|bytes| {
+            Tree::from_message(&bytes, vm.shapes()).map_err(|error| {
+                let (kind, text) = ("Unreachable".to_owned(), error.to_string());
+                Fault { kind, text, trace: Vec::new() }
+            })
+        }))
+    }
+
     /// Answers a query to a composite of this partition.
     fn answer(&mut self, vm: &mut Vm, query: &FarQuery, composite: String) -> Answer<FarAnswer> {
         let loaded = load(self.residents, self.store, self.partition, &composite);

@@ -26,6 +26,7 @@ use crate::partition::{Core, Reply};
 use crate::recall::told_arguments;
 use crate::resident::put_number;
 use crate::supervise::{Decision, Failures, decide};
+use crate::timers::Timers;
 
 /// Whose messages keep their order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -327,6 +328,14 @@ impl Core {
             self.supervisor.blocked.entry(pair).or_insert(blocked);
         }
         self.supervisor.retries.insert((due_ns, number), message);
+    }
+
+    /// Forgets what waits to be handled, and timers: in a process that only looks nothing has a turn.
+    pub(crate) fn forget_messages(&mut self) {
+        self.queue.clear();
+        self.timers = Timers::default();
+        self.supervisor.retries.clear();
+        self.supervisor.blocked.clear();
     }
 
     // ---- quarantine ----

@@ -15,13 +15,17 @@ use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{Durability, Key, Partition, Position, Settings, Store, StoreError, Table};
 use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::reference::NAME_BYTES_MAX;
-use twintalk_vm::{EarlierProgram, Fault, Given, Limits, LinkError, ProgramWorld, Request, Shapes, Vm};
+use twintalk_vm::turn::ALL;
+use twintalk_vm::{
+    Answer, EarlierProgram, FarQuery, Fault, Given, Limits, LinkError, ProgramWorld, Request, Shapes, Vm,
+};
 
 use crate::clock::{Clock, ClockKind};
 use crate::datum::{self, Datum};
 use crate::difference::{Difference, difference};
 use crate::kernel;
 use crate::message::{FaultReport, From, Message, SYSTEM_PATH};
+use crate::near::{Inquiry, asked_for_all};
 use crate::partition::{Core, Discipline, Leaving, QUERY_LIMIT, Reply};
 use crate::partitions::{Linked, Partitions};
 use crate::place::PLACING;
@@ -419,6 +423,10 @@ impl System {
         self.vm.add_image(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let shapes = self.vm.take_shapes();
         self.vm.adopt_shapes(shapes);
+        if self.read_only {
+            // What waits and what is due is for the process that runs the store.
+            self.partitions.iter_mut().for_each(Core::forget_messages);
+        }
         let result = self.run_newest(true, output);
         self.partitions.pump(&mut self.vm, None)?;
         self.partitions.iter_mut().for_each(Core::report_unclaimed);
@@ -697,6 +705,18 @@ impl System {
         self.partitions.records()
     }
 
+    /// The images that more can be compiled against: the kernel's, and the definitions of the store.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn images(&self) -> Result<[Image; 2], OpenError> {
+        let store = &*self.partitions.store;
+        Ok(match stored_program(store)? {
+            Some(hash) => load_program(store, &hash)?.into(),
+            None => [kernel::image().clone(), Image::default()],
+        })
+    }
+
     /// The names of the twin definitions of the program, in their order.
     pub fn twin_definitions(&self) -> Vec<String> {
         let shapes = self.vm.shapes();
@@ -760,6 +780,28 @@ impl Host<'_> {
         Ok(())
     }
 
+    /// The twins of a prototype that a partition has, with all done that is due.
+    fn all(&mut self, vm: &mut Vm, path: &str, arguments: &[u8]) -> Reply {
+        let pumped = self.partitions.pump(vm, None);
+        self.note(pumped)?;
+        self.commit()?;
+        let query =
+            FarQuery { path: path.to_owned(), kind: None, selector: ALL.to_owned(), arguments: arguments.to_vec() };
+        let now_ns = self.partitions.now_ns();
+        let last = self.partitions.placing.partitions - 1;
+        let nth = asked_for_all(&query).map_or(last, |partition| partition.0.min(last));
+        let core = &mut self.partitions.all()[usize::from(nth)];
+        let asked = core.with_world(&mut Inquiry::new(0, i64::MAX), now_ns, |near| near.all(vm, &query));
+        match self.note(asked)?.0 {
+            Answer::Here(answer) => answer.reply,
+            Answer::NotYet => Err(Fault {
+                kind: "Store".to_owned(),
+                text: "the rows of twins cannot be read".to_owned(),
+                trace: Vec::new(),
+            }),
+        }
+    }
+
     fn reply(&mut self, vm: &mut Vm, ticket: u64) -> Reply {
         let pumped = self.partitions.pump(vm, Some(ticket));
         self.note(pumped)?;
@@ -777,6 +819,9 @@ impl ProgramWorld for Host<'_> {
     }
 
     fn turn(&mut self, vm: &mut Vm, path: &str, kind: Option<&str>, selector: &str, arguments: &[u8]) -> Reply {
+        if selector == ALL {
+            return self.all(vm, path, arguments);
+        }
         let message = Message::new(path, selector, arguments.to_owned(), From::Program);
         let ticket = self.partitions.ask_message(Message { kind: kind.map(str::to_owned), ..message });
         self.reply(vm, ticket)

@@ -13,7 +13,7 @@ use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::difference::{Difference, difference};
 use crate::kernel;
-use crate::near::{Inquiry, another_kind};
+use crate::near::{Inquiry, another_kind, asked_for_all};
 use crate::partitions::Partitions;
 use crate::program::Program;
 use crate::system::{OpenError, System, load_program};
@@ -197,6 +197,17 @@ impl World for OnCopies<'_> {
     fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
         let composite = first_segment(&query.path).to_owned();
         let refused = |fault| Answer::Here(FarAnswer { composite: composite.clone(), turn: 0, reply: Err(fault) });
+        if let Some(partition) = asked_for_all(query) {
+            let now_ns = self.now_ns;
+            // Whoever is asked last says that there are no more.
+            let nth = usize::from(partition.0).min(self.partitions.iter().count() - 1);
+            let Some(core) = self.partitions.iter_mut().nth(nth) else { return Answer::NotYet };
+            let all = core.with_world(&mut Inquiry::new(0, i64::MAX), now_ns, |near| near.all(vm, query));
+            return match self.note(all) {
+                Answer::Here((all, _)) => all,
+                Answer::NotYet => Answer::NotYet,
+            };
+        }
         if self.depth == QUERY_DEPTH_MAX {
             let text = format!("far queries ask each other more than {QUERY_DEPTH_MAX} deep");
             return refused(Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() });

@@ -273,6 +273,26 @@ pub fn symbol_argument(name: &str) -> Vec<u8> {
     out
 }
 
+/// The arguments of a message of the runtime's own: symbols.
+pub fn symbol_arguments(names: &[String]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_number(&mut out, names.len() as u64);
+    for name in names {
+        out.push(tag::SYMBOL);
+        put_bytes(&mut out, name.as_bytes());
+    }
+    out
+}
+
+/// What [`symbol_arguments`] wrote.
+pub fn read_symbol_arguments(arguments: &[u8]) -> Option<Vec<&str>> {
+    let mut reader = Reader::new(arguments);
+    let count = reader.length().ok()?;
+    let mut symbol = || if reader.byte().ok()? == tag::SYMBOL { reader.text().ok() } else { None };
+    let names = (0..count).map(|_| symbol()).collect::<Option<Vec<_>>>()?;
+    reader.is_empty().then_some(names)
+}
+
 /// What [`symbol_argument`] wrote.
 pub fn read_symbol_argument(arguments: &[u8]) -> Option<&str> {
     let mut reader = Reader::new(arguments.strip_prefix(&[1, tag::SYMBOL])?);

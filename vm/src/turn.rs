@@ -285,6 +285,11 @@ pub const MAKE: &str = "<new:>";
 pub const ENSURE: &str = "<ensure:>";
 /// The same for `cloneAs:`.
 pub const CLONE: &str = "<clone:>";
+/// The selector under which a partition is asked for its twins of a prototype: [`ALL_PATH`] with the number of the partition is whom
+/// this goes to, and the arguments are symbols: the prototype, and what its twins are to be asked, if anything.
+pub const ALL: &str = "<all:>";
+/// What the path begins with that stands for a partition; no twin can have it.
+pub const ALL_PATH: &str = "-/";
 /// The selector under which a twin in quarantine is released.
 pub const RELEASE: &str = "<release>";
 /// The selector of the message that a twin sends itself for blocks of a promise whose answer is there; its argument is

@@ -729,3 +729,65 @@ fn quantities_come_in_by_messages_and_rows() {
         "#]],
     );
 }
+
+#[test]
+fn a_query_asks_many_twins_and_changes_nothing() {
+    let folder = Folder::with(&[(
+        "tanks.twin",
+        "twin Tank = ( | level <- 0. | fill: n = ( level := level + n ) timer tick every: 1 milliseconds = ( level := level + 1 ) )
+        1 to: 3 do: [ :n | (Tank ensure: 'tank-', n printString) fill: n * 1000000 ].",
+    )]);
+    folder.run("run tanks.twin --store s");
+    check(
+        &folder,
+        &[
+            "query '(Tank where: [ :t | t level > 1500000 ]) collect: [ :t | t path ]' --store s",
+            "query 'Tank where: [ :t | t level > 1500000 ]' --store s --json",
+            "query 'Tank count: #level' --store s",
+            "query 'Tank all do: [ :t | t fill: 1 ]' --store s",
+            "query 'Tank max:' --store s",
+            "query 'Tnak all' --store s",
+        ],
+        expect![[r#"
+            $ query '(Tank where: [ :t | t level > 1500000 ]) collect: [ :t | t path ]' --store s
+            #('tank-2' 'tank-3')
+            ! twintalk: the log up to position N
+            $ query 'Tank where: [ :t | t level > 1500000 ]' --store s --json
+            ["tank-2","tank-3"]
+            ! twintalk: the log up to position N
+            $ query 'Tank count: #level' --store s
+            ! twintalk: the log up to position N
+            ! twintalk: MessageNotUnderstood: Integer does not understand #ifTrue:
+            !   main (query:1:6)
+            exit 1
+            $ query 'Tank all do: [ :t | t fill: 1 ]' --store s
+            ! twintalk: the log up to position N
+            ! twintalk: this would change a twin; a query only asks: `twintalk send` and `run` change twins
+            exit 1
+            $ query 'Tank max:' --store s
+            ! twintalk: the log up to position N
+            ! error[syntax]: expected an argument after `max:`, found the end of the text
+            !  --> query:1:10
+            !   |
+            ! 1 | Tank max:
+            !   |          ^
+            !
+            ! 1 error
+            exit 1
+            $ query 'Tnak all' --store s
+            ! twintalk: the log up to position N
+            ! warning[unknown-global]: there is no `Tnak`: if this runs, `unknownGlobal:` is sent
+            !  --> query:1:1
+            !   |
+            ! 1 | Tnak all
+            !   | ^^^^
+            !   |
+            !   = help: did you mean `Tank`?
+            !
+            ! twintalk: UnknownGlobal: there is no prototype named Tnak
+            !   main (query:1:1)
+            exit 1
+        "#]],
+    );
+    assert!(folder.run("verify --store s").contains("no difference"));
+}

@@ -6,9 +6,10 @@ use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
 use crate::reference::{NAME_BYTES_MAX, check_path};
 use crate::symbol::Symbol;
-use crate::turn::{CLONE, ENSURE, Event, MAKE, Mode, RELEASE, TimerEffect};
+use crate::turn::{ALL, ALL_PATH, CLONE, ENSURE, Event, MAKE, Mode, RELEASE, TimerEffect};
 use crate::value::Value;
 use crate::vm::Vm;
+use crate::world::FarQuery;
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[
@@ -39,6 +40,8 @@ pub const ROWS: &[Row] = &[
     ("Twin class.at:", at),
     ("Twin class.new:", new),
     ("Twin class.ensure:", ensure),
+    ("Twin class.allIn:", all_in),
+    ("Twin class.allIn:answering:", all_in),
     ("TwinReference.==", same),
     ("Clock class.nanoseconds", now),
     ("Clock class.advanceNanoseconds:", advance),
@@ -484,6 +487,31 @@ fn new(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 fn ensure(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     make(vm, window, ENSURE)
+}
+
+/// The twins that one partition has of the receiver, and what they answer to a selector if one is given; nil if there is no such
+/// partition.
+fn all_in(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let nth = integer(vm, window, 0, "the number of a partition")?;
+    let Some(class) = vm.class_of_prototype(window.receiver(vm)).filter(|_| (0..=i64::from(u16::MAX)).contains(&nth))
+    else {
+        return Err(vm.raise(ExceptionKind::ArgumentError, "twins are sought of a twin definition"));
+    };
+    let mut names = vec![vm.symbols.name(vm.class(class).name).to_owned()];
+    if window.argument_count == 2 {
+        names.push(text(vm, window, 1, "a selector")?);
+        if crate::symbol::argument_count(&names[1]) != 0 {
+            let text = format!("all twins are asked what takes no arguments, which `{}` does", names[1]);
+            return Err(vm.raise(ExceptionKind::ArgumentError, text));
+        }
+    }
+    let arguments = crate::codec::symbol_arguments(&names);
+    let (path, kind, selector) = (format!("{ALL_PATH}{nth}"), None, ALL.to_owned());
+    vm.run.question = Some(match vm.run.turn.mode {
+        Mode::Program => Question::Turn { path, kind, selector, arguments },
+        Mode::Turn => Question::Query(FarQuery { path, kind, selector, arguments }),
+    });
+    Err(Stop::Ask)
 }
 
 /// In a program a turn of the new composite; in a turn a far send to it.
