@@ -32,6 +32,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Group = (&'static str, fn(Scale) -> Vec<Figure>);
 
+/// How many twins the largest store has without `--twins`, and how many it may have: a path has so many digits.
+const TWINS: u64 = 1_000_000;
+const TWINS_MAX: u64 = 999_999_999;
+
 /// The groups, in the order of the table.
 const GROUPS: &[Group] = &[
     ("sends", turns::sends),
@@ -42,6 +46,7 @@ const GROUPS: &[Group] = &[
     ("lazy load", stores::lazy_load),
     ("idle twins", stores::idle_twins),
     ("replay", stores::replay),
+    ("opening", stores::opening),
     ("compiler", beside::compiler),
     ("cold start", beside::cold_start),
 ];
@@ -55,22 +60,23 @@ fn main() -> ExitCode {
         println!("{printed}{seconds}");
         return ExitCode::SUCCESS;
     }
-    let (mut smoke, mut write, mut only, mut group) = (false, false, String::new(), None);
+    let (mut smoke, mut twins, mut write, mut only, mut group) = (false, TWINS, false, String::new(), None);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--smoke" => smoke = true,
+            "--twins" => match arguments.next().and_then(|digits| digits.parse().ok()) {
+                Some(count @ 1..=TWINS_MAX) => twins = count,
+                Some(_) | None => return usage(),
+            },
             "--write" => write = true,
             "--only" => only = arguments.next().unwrap_or_default(),
             "--group" => group = arguments.next(),
             "--bench" => {} // `cargo bench` adds it
-            _ => {
-                eprintln!("usage: twintalk-benches [compare | count] [--smoke] [--only WORD] [--write]");
-                return ExitCode::from(2);
-            }
+            _ => return usage(),
         }
     }
     let done = match verb.as_deref() {
-        None => return figures(group, &only, smoke, write),
+        None => return figures(group, &only, Scale { smoke, twins }, write),
         Some("compare") => compare::compare(&only, smoke, write),
         Some("count") => count::count(&only, write),
         Some(other) => Err(format!("there is no `{other}`")),
@@ -84,9 +90,14 @@ fn main() -> ExitCode {
     }
 }
 
+fn usage() -> ExitCode {
+    eprintln!("usage: twintalk-benches [compare | count] [--smoke] [--only WORD] [--twins N] [--write]");
+    ExitCode::from(2)
+}
+
 /// Measures the groups of figures whose names contain `only`, or the one group that this process is for.
-fn figures(group: Option<String>, only: &str, smoke: bool, write: bool) -> ExitCode {
-    let scale = Scale { smoke };
+fn figures(group: Option<String>, only: &str, scale: Scale, write: bool) -> ExitCode {
+    let smoke = scale.smoke;
     if let Some(name) = group {
         let (_, run) = GROUPS.iter().find(|(known, _)| *known == name).expect("named by the parent");
         run(scale).iter().for_each(|figure| println!("{}", figure.to_line()));
@@ -95,7 +106,7 @@ fn figures(group: Option<String>, only: &str, smoke: bool, write: bool) -> ExitC
     let mut figures = Vec::new();
     for (name, _) in GROUPS.iter().filter(|(name, _)| name.contains(only)) {
         eprintln!("measuring {name} ...");
-        match run_group(name, smoke) {
+        match run_group(name, scale) {
             Some(mut more) => figures.append(&mut more),
             None => {
                 eprintln!("{name} ended badly");
@@ -117,9 +128,10 @@ fn figures(group: Option<String>, only: &str, smoke: bool, write: bool) -> ExitC
 }
 
 /// Measures one group in a process of its own.
-fn run_group(name: &str, smoke: bool) -> Option<Vec<Figure>> {
+fn run_group(name: &str, scale: Scale) -> Option<Vec<Figure>> {
     let mut command = Command::new(std::env::current_exe().ok()?);
-    command.args(["--group", name]).args(smoke.then_some("--smoke")).stderr(Stdio::inherit());
+    command.args(["--group", name]).args(scale.smoke.then_some("--smoke"));
+    command.args(["--twins", &scale.twins.to_string()]).stderr(Stdio::inherit());
     let output = command.output().ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()?.lines().map(Figure::from_line).collect()
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 pub struct Scale {
     /// A few seconds for everything: to see that it runs, not how fast.
     pub smoke: bool,
+    /// How many twins the largest store has, but for a smoke run.
+    pub twins: u64,
 }
 
 impl Scale {

@@ -264,3 +264,30 @@ pub fn replay(scale: Scale) -> Vec<Figure> {
     });
     vec![Figure::new("replay of one-slot records", "million/s", Target::AtLeast(3.0), values.collect())]
 }
+
+/// A store that was closed well is opened: no twin is read, so it takes no longer the more there are.
+pub fn opening(scale: Scale) -> Vec<Figure> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let counts = [scale.of(1_000), scale.of(scale.twins)];
+    let folders = [folder.path().join("few"), folder.path().join("many")];
+    let mut figures = Vec::new();
+    for ((count, folder), target) in counts.into_iter().zip(&folders).zip([Target::None, Target::AtMost(100.0)]) {
+        twins_at_rest(folder, count);
+        let rounds = (0..=scale.rounds()).map(|_| {
+            let mut opened = None;
+            let seconds = wall_seconds(&mut || opened = Some(reopen(folder)));
+            let system = opened.expect("opened above");
+            assert_eq!(system.residents().0, 0, "no twin is read");
+            system.close(&mut Silent).expect("closed");
+            seconds * 1e3
+        });
+        let values = rounds.collect::<Vec<_>>().split_off(1);
+        figures.push(Figure::new(
+            format!("opening a store of {count} twins that was closed well"),
+            "ms",
+            target,
+            values,
+        ));
+    }
+    figures
+}

@@ -7,7 +7,8 @@ fn every_group_of_figures_can_be_measured() {
     let output = Command::new(env!("CARGO_BIN_EXE_twintalk-benches")).arg("--smoke").output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    for wanted in ["near send", "far send", "one-slot update", "lazy load", "idle twin", "replay", "compile"] {
+    for wanted in ["near send", "far send", "one-slot update", "lazy load", "idle twin", "replay", "opening", "compile"]
+    {
         assert!(text.contains(wanted), "there is no figure for {wanted}:\n{text}");
     }
 }
