@@ -356,3 +356,54 @@ fn a_restored_store_shares_nothing_and_takes_no_folder_that_is_in_use() {
     assert_eq!(System::check_store(&restored).expect("checked").damage, []);
     check_counted(&restored, 0, 20, 1);
 }
+
+/// Lines that somebody has changed: the import says what is wrong with them, or makes a store of them; it never fails otherwise.
+#[test]
+fn an_import_of_changed_lines_is_refused_or_taken() {
+    let seed = number("SEED").unwrap_or_else(|| u64::from(std::process::id()) ^ 0x696d_706f);
+    println!("SEED={seed}");
+    let mut dice = Dice(seed);
+    let original = folder();
+    ring(original.path(), 2, &mut dice);
+    let options = OpenOptions { folder: Some(original.path().to_owned()), read_only: true, ..OpenOptions::default() };
+    let mut lines = Vec::new();
+    System::open(options).expect("opens").export(&mut |line| lines.push(line.to_owned())).expect("lines");
+    let numbers = regex::Regex::new(r"\d+").expect("a pattern");
+    let (mut refused, mut taken) = (0, 0);
+    for _ in 0..number("IMPORTS").unwrap_or(60) {
+        let mut changed = lines.clone();
+        // The lines with programs are long, and all of one kind.
+        let nth = loop {
+            let nth = dice.one_of(lines.len() as u64) as usize;
+            if changed[nth].len() < 10_000 {
+                break nth;
+            }
+        };
+        let line = changed[nth].clone();
+        match dice.one_of(4) {
+            0 => drop(changed.remove(nth)),
+            1 => changed.swap(nth, dice.one_of(lines.len() as u64) as usize),
+            2 => {
+                let found: Vec<_> = numbers.find_iter(&line).collect();
+                let found = found[dice.one_of(found.len() as u64) as usize];
+                let other = [0, 1, 2, 7, 4_000_000_000, u64::MAX][dice.one_of(6) as usize];
+                changed[nth] = format!("{}{other}{}", &line[..found.start()], &line[found.end()..]);
+            }
+            _ => {
+                let at = dice.one_of(line.len() as u64) as usize;
+                let with = ["", "\"", "{", "]", "x", ",", "null"][dice.one_of(7) as usize];
+                changed[nth] = format!("{}{with}{}", &line[..at], &line[at + 1..]);
+            }
+        }
+        let copies = folder();
+        match System::import(&copies.path().join("store"), &mut changed.join("\n").as_bytes()) {
+            Ok(_) => taken += 1,
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                refused += 1;
+            }
+        }
+    }
+    println!("{refused} refused, {taken} taken");
+    assert!(refused > 0);
+}
