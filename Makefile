@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench compare count simulate fuzz docs fmt clean
+.PHONY: help setup build check test demo bench compare count soak simulate fuzz docs fmt clean
 
 # The settings of tools/env.sh, then cargo.
 cargo = eval "$$(tools/env.sh)" && cargo
@@ -14,6 +14,7 @@ cargo = eval "$$(tools/env.sh)" && cargo
 nextest = $$(cargo nextest --version > /dev/null 2>&1 && echo nextest run || echo test --all-targets)
 TIME ?= 60
 OUT ?= docs
+MINUTES ?= 30
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)$$/  make \1 \2/p' Makefile | awk '{ printf "  make %-8s", $$2; $$1 = $$2 = ""; print }'
@@ -49,6 +50,10 @@ compare: setup ## the programs of benches/programs beside Lua; ONLY=word some, W
 count: setup ## their instructions, held against benches/results/instructions.tsv; WRITE=1 makes that anew
 	@$(cargo) build --release --package twintalk-benches
 	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" count $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+
+soak: setup ## MINUTES=30 at full load: memory, latency and disk; WRITE=1 puts the table into benches/results
+	@$(cargo) build --release --package twintalk-benches
+	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" soak --minutes $(MINUTES) $(if $(WRITE),--write)
 
 simulate: setup ## HOURS=1 of stores on disks that fail as a number says; SEED=7 is one of them, told in full
 	@$(cargo) test --quiet --package twintalk-tests --test simulator -- --nocapture whatever

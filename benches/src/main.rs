@@ -8,6 +8,8 @@
 //! languages, `twintalk-benches count [--only WORD] [--write]` counts their instructions; `twintalk-benches run NAME SIZE`
 //! runs one of them and prints how many seconds that took.
 //!
+//! `twintalk-benches soak [--minutes N] [--write]` is a long run at full load: memory, latency and disk as time goes.
+//!
 //! Every group runs in a process of its own, so that none finds the memory or the caches that another left.
 #![forbid(unsafe_code)]
 
@@ -23,6 +25,7 @@ mod heap;
 mod lists;
 mod measure;
 mod plot;
+mod soak;
 mod stores;
 mod turns;
 
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (mut smoke, mut twins, mut write, mut only, mut group) = (false, TWINS, false, String::new(), None);
+    let mut minutes = 30.0;
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--smoke" => smoke = true,
@@ -71,6 +75,7 @@ fn main() -> ExitCode {
             "--write" => write = true,
             "--only" => only = arguments.next().unwrap_or_default(),
             "--group" => group = arguments.next(),
+            "--minutes" => minutes = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(minutes),
             "--bench" => {} // `cargo bench` adds it
             _ => return usage(),
         }
@@ -79,6 +84,7 @@ fn main() -> ExitCode {
         None => return figures(group, &only, Scale { smoke, twins }, write),
         Some("compare") => compare::compare(&only, smoke, write),
         Some("count") => count::count(&only, write),
+        Some("soak") => soak::soak(if smoke { 0.02 } else { minutes }, smoke, write),
         Some(other) => Err(format!("there is no `{other}`")),
     };
     match done {
@@ -91,7 +97,7 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: twintalk-benches [compare | count] [--smoke] [--only WORD] [--twins N] [--write]");
+    eprintln!("usage: twintalk-benches [compare | count | soak] [--smoke] [--only WORD] [--twins N] [--write]");
     ExitCode::from(2)
 }
 

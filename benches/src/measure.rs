@@ -162,3 +162,10 @@ pub fn ns_each(scale: Scale, count: u64, clock: fn(&mut dyn FnMut()) -> f64, mut
     work(0);
     (1..=scale.rounds() as u64).map(|round| clock(&mut || work(round)) * 1e9 / count as f64).collect()
 }
+
+/// The resident set of this process, in bytes.
+pub fn resident_set_bytes() -> f64 {
+    const PAGE_BYTES: f64 = 4096.0;
+    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    text.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).expect("a number of pages") * PAGE_BYTES
+}

@@ -7,7 +7,7 @@ use twintalk_runtime::{Durability, FeedMessage, OpenOptions, System};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
 use twintalk_store::{Key, Log, Partition, Position, Store};
 
-use crate::measure::{Figure, Scale, Target, busy_seconds, ns_each, wall_seconds};
+use crate::measure::{Figure, Scale, Target, busy_seconds, ns_each, resident_set_bytes, wall_seconds};
 use crate::turns::{Silent, in_memory, integer, program};
 
 const SENSOR: &str = "twin Sensor = ( | level <- 0. low <- 0. high <- 0. | level: n = ( level := n ) )";
@@ -198,13 +198,6 @@ fn timed_rounds<E: std::fmt::Debug>(
         busy_seconds(&mut || work(system)) * 1e9 / count as f64
     });
     rounds.skip(1).collect()
-}
-
-/// The resident set of this process, in bytes.
-fn resident_set_bytes() -> f64 {
-    const PAGE_BYTES: f64 = 4096.0;
-    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).expect("a number of pages") * PAGE_BYTES
 }
 
 /// How much the resident set grows while twins come into memory.

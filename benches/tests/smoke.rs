@@ -21,3 +21,12 @@ fn every_program_gives_its_known_result_here_and_in_the_other_languages_that_are
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("| richards |"), "{text}");
 }
+
+#[test]
+fn the_long_run_runs() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_twintalk-benches")).args(["soak", "--smoke"]).output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("| minute |") && text.contains("Latency over all"), "{text}");
+}
