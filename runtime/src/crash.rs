@@ -190,10 +190,10 @@ fn what_supervision_remembers_is_folded_from_records() {
         }
         core.commit().expect("written");
         let mut recalled = Recalled::default();
-        let partition = core.partition;
-        crate::replay::each_record(&*core.store.clone(), partition, Position::FIRST, |position, record, _| {
-            recalled.take(position, record);
-            Ok(())
+        let (partition, store) = (core.partition, core.store.clone());
+        crate::replay::each_record(&*store, partition, Position::FIRST, |position, record, _| {
+            let mut policy_of = |path: &str| Ok(core.residents.image(path).map(|image| vm.supervision(image)));
+            recalled.take(&*store, partition, position, record, &mut policy_of).map(|_| ())
         })
         .expect("readable");
         assert_eq!(recalled.differences(core).expect("readable"), Vec::<String>::new(), "after {stop_after}");

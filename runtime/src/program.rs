@@ -1,13 +1,18 @@
 //! What a store runs: the kernel and a program's definitions, under one hash.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use twintalk_bytecode::definitions::definitions;
 use twintalk_bytecode::image::Image;
 use twintalk_bytecode::{file, verify};
 use twintalk_store::record::ProgramHash;
-use twintalk_vm::{Shape, Shapes};
+use twintalk_store::{Corruption, Key, Place, Store, StoreError, Table};
+use twintalk_vm::{Shape, Shapes, Vm};
 
 use crate::kernel;
 use crate::resident::{get_number, put_number};
+use crate::system::earlier_program;
 
 /// A compiled program: its definitions, which twins live by, and the whole with its statements.
 #[derive(Clone, Debug)]
@@ -42,6 +47,55 @@ impl Program {
         bytes.extend_from_slice(kernel::bytes());
         bytes.extend_from_slice(&definitions);
         bytes
+    }
+}
+
+/// The programs that the records of a store name: the present one, and those from before it, each linked when it is first asked
+/// for.
+pub(crate) struct Programs {
+    store: Arc<dyn Store>,
+    present: ProgramHash,
+    earlier: HashMap<ProgramHash, Vm>,
+}
+
+impl Programs {
+    pub fn new(store: Arc<dyn Store>, present: ProgramHash) -> Programs {
+        Programs { store, present, earlier: HashMap::new() }
+    }
+
+    /// A VM with the program `hash`; `present` has the one that runs now.
+    ///
+    /// # Errors
+    /// The store does not have it, or it is damaged.
+    pub fn linked<'p>(&'p mut self, present: &'p Vm, hash: &ProgramHash) -> Result<&'p Vm, StoreError> {
+        self.link(present, hash)?;
+        Ok(self.earlier.get(hash).unwrap_or(present))
+    }
+
+    /// The same, to run turns of it.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn linked_mut<'p>(&'p mut self, present: &'p mut Vm, hash: &ProgramHash) -> Result<&'p mut Vm, StoreError> {
+        self.link(present, hash)?;
+        Ok(self.earlier.get_mut(hash).unwrap_or(present))
+    }
+
+    fn link(&mut self, present: &Vm, hash: &ProgramHash) -> Result<(), StoreError> {
+        if *hash == self.present || self.earlier.contains_key(hash) {
+            return Ok(());
+        }
+        let unfit = |what| StoreError::Corrupt {
+            at: Place::Row { table: Table::Programs, key: Key::new().program(hash).bytes().to_vec() },
+            reason: Corruption::Row(what),
+        };
+        let program = earlier_program(&*self.store, hash)?;
+        let program = program.ok_or_else(|| unfit("a program that records name, and that is not there"))?;
+        let mut vm = Vm::link(&[&program[0], &program[1]]).map_err(|_| unfit("a program that cannot be linked"))?;
+        vm.adopt_shapes(present.copy_shapes());
+        vm.set_program(*hash);
+        self.earlier.insert(*hash, vm);
+        Ok(())
     }
 }
 

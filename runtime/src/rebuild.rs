@@ -3,7 +3,7 @@
 //!
 //! Twins are replayed as in any recovery, from the first record on. What recovery otherwise finds in rows is folded from the
 //! same records: timers from the timers that turns set and from the turns they had, counters of outside senders from the
-//! numbers of their messages; what failed, and what becomes of it, from the flags of failed records, and from the policies.
+//! numbers of their messages; what failed, what becomes of it and what waits as `verify` folds it ([`recall`](crate::recall)).
 //! How far a partition has taken what a log sends to it is found by walking both logs side by side: what was sent and has a
 //! record is taken; what has none, but lies before something that was taken, waits.
 //!
@@ -17,21 +17,19 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 
-use twintalk_store::record::{Cause, Flags, Origin, Outcome, ProgramHash, Record, Sender, TwinChange, TwinEffect};
+use twintalk_store::record::{Cause, Flags, Origin, Outcome, ProgramHash, Record, Sender, TwinChange};
 use twintalk_store::rocks::RocksStore;
 use twintalk_store::{
     BlockIter, Corruption, Key, KeyRange, Partition, Place, Position, Rows, Store, StoreError, Table,
 };
 use twintalk_vm::Vm;
 use twintalk_vm::codec::read_timer_arguments;
-use twintalk_vm::turn::RELEASE;
 
-use crate::message::{
-    self, DROP, FAILED, From, Message, PROGRAM, QUARANTINE, REARM, SYSTEM_PATH, WAITS, message_from_row,
-};
+use crate::message::{From, Message, PROGRAM, SYSTEM_PATH};
 use crate::partition::Core;
-use crate::program;
-use crate::replay::{Applied, damaged, each_record, fault_of, recover_outbox, sent_by};
+use crate::program::{self, Programs};
+use crate::recall::Recalled;
+use crate::replay::{Applied, damaged, each_record, recover_outbox, sent_by};
 use crate::timers::TimerId;
 use crate::{OpenError, OpenOptions, System};
 
@@ -119,8 +117,10 @@ fn forget_rows(store: &dyn Store) -> Result<(), StoreError> {
 
 /// Brings the memory of all partitions to the ends of their logs, writes every row, and last the one that names `program`.
 pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) -> Result<(), StoreError> {
+    let Some(first) = cores.first() else { return Ok(()) };
+    let mut programs = Programs::new(first.store.clone(), first.program);
     for core in cores.iter_mut() {
-        fold(core, vm)?;
+        fold(core, vm, &mut programs)?;
     }
     for to in 0..cores.len() {
         find_taken(cores, to)?;
@@ -142,11 +142,11 @@ pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) ->
     core.store.flush()
 }
 
-/// Folds the whole log of a partition into memory: twins, timers, counters of outside senders.
-fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
+/// Folds the whole log of a partition into memory: twins, timers, what failed and what waits, counters of outside senders.
+fn fold(core: &mut Core, vm: &Vm, programs: &mut Programs) -> Result<(), StoreError> {
     let (store, partition) = (core.store.clone(), core.partition);
     let mut timers = FoldedTimers::default();
-    let mut waiting = Waiting::default();
+    let mut recalled = Recalled::default();
     let mut taken: BTreeMap<String, u64> = BTreeMap::new();
     // One that waited for an answer may stand behind later ones.
     let mut take = |name: &str, number: u64| {
@@ -156,18 +156,14 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
     each_record(&*store, partition, Position::FIRST, |position, record, _| {
         Applied::of(record).apply(core, vm, position)?;
         timers.take(record, position);
-        if (record.composite(), record.input.selector) == (SYSTEM_PATH, WAITS) {
-            let message = message_from_row(record.input.arguments)
-                .ok_or_else(|| damaged(partition, position, "a message that cannot be read"))?;
-            if let From::Outside { name, number: number @ 1.. } = &message.from {
-                take(name, *number);
-            }
-            waiting.put(position, message);
-        } else {
-            supervise(core, vm, record, position, &mut waiting)?;
+        let mut policy_of = |path: &str| match core.residents.image(path) {
+            Some(image) => programs.linked(vm, record.envelope.program).map(|vm| Some(vm.supervision(image))),
+            None => Ok(None),
+        };
+        let waits = recalled.take(&*store, partition, position, record, &mut policy_of)?;
+        if let Some(From::Outside { name, number: number @ 1.. }) = waits.map(|message| message.from) {
+            take(&name, number);
         }
-        let is_other = |twin: &&TwinEffect<'_>| matches!(twin.kind, TwinChange::Created | TwinChange::Removed);
-        record.twins.iter().filter(is_other).for_each(|twin| waiting.forget_twin(twin.path));
         if let Cause { sender: Sender::Outside(name), number: number @ 1.., .. } = record.cause {
             take(name, number);
         }
@@ -178,7 +174,7 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
         }
         Ok(())
     })?;
-    for mut message in waiting.in_order() {
+    for mut message in core.restore_supervision(recalled) {
         if !core.outlives_its_twin(&mut message)? {
             core.wait_again(message);
         }
@@ -192,122 +188,6 @@ fn fold(core: &mut Core, vm: &Vm) -> Result<(), StoreError> {
         }
     }
     Ok(())
-}
-
-/// What tells a message that waits to be tried again, or for its first turn, from others: receiver, selector, arguments, and
-/// the sender and the number that its records have.
-type Identity = (String, String, Vec<u8>, String, u64, Option<(u16, Position)>);
-
-/// What waits, each with the record since which it does. A program may have sent the same more than once: the first is
-/// the first to go.
-#[derive(Default)]
-struct Waiting(BTreeMap<Identity, VecDeque<(Position, Message)>>);
-
-impl Waiting {
-    fn identity(message: &Message) -> Identity {
-        let cause = message::cause(&message.from);
-        let origin = cause.origin.map(|origin| (origin.partition.0, origin.position));
-        let sender = format!("{:?}", cause.sender);
-        (message.path.clone(), message.selector.clone(), message.arguments.clone(), sender, cause.number, origin)
-    }
-
-    fn put(&mut self, since: Position, message: Message) {
-        self.0.entry(Self::identity(&message)).or_default().push_back((since, message));
-    }
-
-    /// The same message as `message`, which waits no longer.
-    fn take(&mut self, message: &Message) -> Option<(Position, Message)> {
-        self.0.get_mut(&Self::identity(message))?.pop_front()
-    }
-
-    /// The twin at `path` is gone, or another: its timers are not set again.
-    fn forget_twin(&mut self, path: &str) {
-        self.0.retain(|(receiver, selector, ..), _| receiver != path || selector != REARM);
-    }
-
-    /// What still waits, in the order in which it came to.
-    fn in_order(self) -> impl Iterator<Item = Message> {
-        let mut all: Vec<(Position, Message)> = self.0.into_values().flatten().collect();
-        all.sort_by_key(|(since, _)| *since);
-        all.into_iter().map(|(_, message)| message)
-    }
-}
-
-/// Takes what a record says of failures; `waiting` gets what is to be tried again, and what twins are to be told.
-fn supervise(
-    core: &mut Core,
-    vm: &Vm,
-    record: &Record<'_>,
-    position: Position,
-    waiting: &mut Waiting,
-) -> Result<(), StoreError> {
-    let (path, selector, cause) = (record.receiver().path, record.input.selector, &record.cause);
-    let time_ns = record.envelope.time_ns;
-    if matches!(selector, QUARANTINE | RELEASE | DROP) {
-        core.noted_again(path, selector, position, time_ns);
-    }
-    if let (Sender::System, Some(origin)) = (cause.sender, cause.origin)
-        && !matches!(selector, QUARANTINE | FAILED)
-    {
-        core.letter_gone(origin);
-    }
-    let flags = record.envelope.flags;
-    let may_wait = flags.contains(Flags::RETRIED)
-        || flags.contains(Flags::PASSED)
-        || matches!(selector, FAILED)
-        || matches!(cause.sender, Sender::Outside(_) | Sender::System);
-    let Outcome::Failed(failure) = &record.outcome else {
-        if may_wait {
-            waiting.take(&message_of(core, record)?);
-        }
-        return Ok(());
-    };
-    let (mut since, mut message) = (position, message_of(core, record)?);
-    if may_wait && let Some(before) = waiting.take(&message) {
-        (since, message) = before;
-    }
-    message.passed |= flags.contains(Flags::PASSED);
-    if let Some(message) = core.failed_again(vm, &message, &fault_of(failure), flags, position, time_ns) {
-        waiting.put(since, message);
-    }
-    Ok(())
-}
-
-/// The message that a record is of.
-fn message_of(core: &Core, record: &Record<'_>) -> Result<Message, StoreError> {
-    let cause = &record.cause;
-    let (path, input) = (record.receiver().path, &record.input);
-    let nobody = From::System;
-    let from = match (cause.sender, cause.origin) {
-        (Sender::Twin(_) | Sender::Reply(_), _) => {
-            // The record that sent it says all of it.
-            let mut found = None;
-            if let Some((partition, name)) = Name::of_cause(cause)
-                && let Some(block) = core.store.block(partition, name.position.block)?
-                && let Ok(view) = block.open()
-                && let Ok(sender) = view.record(name.position.index)
-            {
-                let origin = Origin { partition, position: name.position };
-                sent_by(&sender, origin, &mut |_, message| {
-                    if Name::of(&message).as_ref() == Some(&name) {
-                        found = Some(message);
-                    }
-                });
-            }
-            return found.ok_or_else(|| damaged(core.partition, Position::FIRST, "a record whose cause is in no log"));
-        }
-        (Sender::Outside(name), _) => From::Outside { name: name.to_owned(), number: cause.number },
-        (Sender::Timer(name), _) => {
-            let due = read_timer_arguments(input.arguments).map(|(_, due_ns, _)| due_ns);
-            let life = record.receiver().life;
-            due.map_or(nobody, |due_ns| From::Timer { name: name.to_owned(), due_ns, life })
-        }
-        (Sender::Program, _) => From::Program,
-        (Sender::System, Some(origin)) => From::Supervisor { origin },
-        (Sender::System, None) => nobody,
-    };
-    let message = Message::new(path, input.selector, input.arguments.to_vec(), from);
-    Ok(Message { device_time_ns: record.envelope.device_time_ns, ..message })
 }
 
 /// When each timer of each twin is due, and which record said so.
@@ -390,15 +270,15 @@ impl Sent<'_> {
 
 /// What tells one thing that a record sends from others that it sends.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Name {
-    position: Position,
+pub(crate) struct Name {
+    pub position: Position,
     is_reply: bool,
     sender: String,
     number: u64,
 }
 
 impl Name {
-    fn of(message: &Message) -> Option<Name> {
+    pub fn of(message: &Message) -> Option<Name> {
         let (sender, number, origin, is_reply) = match &message.from {
             From::Twin { path, number, origin, .. } => (path, *number, origin, false),
             From::Reply { path, number, origin, .. } => (path, *number, origin, true),
@@ -410,7 +290,7 @@ impl Name {
     }
 
     /// What a record says it was caused by.
-    fn of_cause(cause: &Cause<'_>) -> Option<(Partition, Name)> {
+    pub fn of_cause(cause: &Cause<'_>) -> Option<(Partition, Name)> {
         let (sender, is_reply) = match cause.sender {
             Sender::Twin(path) => (path, false),
             Sender::Reply(path) => (path, true),

@@ -23,7 +23,7 @@ use crate::message::{
     DROP, FAILED, From, Message, QUARANTINE, REARM, REPLY, TIMER, is_own, message_to_row, report, take_message, text,
 };
 use crate::partition::{Core, Reply};
-use crate::recall::told_arguments;
+use crate::recall::{Recalled, told_arguments};
 use crate::resident::put_number;
 use crate::supervise::{Decision, Failures, decide};
 use crate::timers::Timers;
@@ -46,7 +46,39 @@ pub(crate) struct Supervisor {
     /// Twins in quarantine, with what waits for them.
     quarantined: BTreeMap<String, Quarantine>,
     /// When twins have failed whose policy counts that.
-    failures: FxHashMap<String, Failures>,
+    failures: FailuresOf,
+}
+
+/// When twins have failed whose policy counts that, by path.
+#[derive(Default)]
+pub(crate) struct FailuresOf(FxHashMap<String, Failures>);
+
+impl FailuresOf {
+    /// What becomes of a message whose turn has failed at `now_ns`, and whether what is remembered of its twin may have changed.
+    pub fn decide(&mut self, policy: &Supervision, message: &Message, now_ns: i64) -> (Decision, bool) {
+        let mut failures = self.0.remove(&message.path).unwrap_or_default();
+        let counted = !failures.0.is_empty();
+        let decision = decide(policy, message.attempts + 1, &mut failures, now_ns);
+        let counts = !failures.0.is_empty();
+        if counts {
+            self.0.insert(message.path.clone(), failures);
+        }
+        (decision, counted || counts)
+    }
+
+    pub fn get(&self, path: &str) -> Option<&Failures> {
+        self.0.get(path)
+    }
+
+    /// Forgets those of the twin at `path`; whether there were any.
+    pub fn forget(&mut self, path: &str) -> bool {
+        self.0.remove(path).is_some()
+    }
+
+    /// The twins that have failed.
+    pub fn paths(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
 }
 
 /// A message that is tried again, and what waits behind it.
@@ -178,7 +210,7 @@ fn is_awaited(message: &Message) -> bool {
 }
 
 /// Whether it is a message to the twin, rather than one about it.
-fn is_for_twin(selector: &str) -> bool {
+pub(crate) fn is_for_twin(selector: &str) -> bool {
     !is_own(selector) || matches!(selector, TIMER | REPLY | FAILED)
 }
 
@@ -236,22 +268,18 @@ impl Core {
         let awaited = is_awaited(message);
         let refused = fault.kind == "Quarantined" && self.supervisor.is_quarantined(&message.path);
         let view = self.residents.get(&message.path).filter(|view| view.exists);
-        let policy = match view {
-            Some(view) if is_for_twin(&message.selector) && !refused => vm.supervision(view.image),
-            Some(_) | None => Supervision::DEFAULT,
+        let decision = match view {
+            Some(view) if is_for_twin(&message.selector) && !refused => {
+                let policy = vm.supervision(view.image);
+                let (decision, changed) = self.supervisor.failures.decide(&policy, message, now_ns);
+                if changed {
+                    self.put_supervision(&message.path);
+                }
+                decision
+            }
+            // It is no failure of the twin.
+            Some(_) | None => Decision::GiveUp(Supervision::DEFAULT.then),
         };
-        let mut failures = self.supervisor.failures.remove(&message.path).unwrap_or_default();
-        let counted = !failures.0.is_empty();
-        let decision = match refused {
-            true => Decision::GiveUp(policy.then),
-            false => decide(&policy, message.attempts + 1, &mut failures, now_ns),
-        };
-        if !failures.0.is_empty() {
-            self.supervisor.failures.insert(message.path.clone(), failures);
-            self.put_supervision(&message.path);
-        } else if counted {
-            self.put_supervision(&message.path);
-        }
         let mut verdict = Verdict::default();
         match decision {
             Decision::TryAgain { due_ns } => verdict.again_ns = Some(due_ns),
@@ -367,7 +395,7 @@ impl Core {
     /// The twin takes messages again: those that waited first.
     fn lift(&mut self, path: &str) {
         if let Some(quarantine) = self.supervisor.quarantined.remove(path) {
-            self.supervisor.failures.remove(path);
+            self.supervisor.failures.forget(path);
             self.put_supervision(path);
             for message in quarantine.waiting.into_iter().rev() {
                 self.queue.push_front(Message { passed: true, ..message });
@@ -397,7 +425,7 @@ impl Core {
             self.take_from_source(&message);
             self.unblock(&message);
         }
-        if self.supervisor.failures.remove(path).is_some() {
+        if self.supervisor.failures.forget(path) {
             self.put_supervision(path);
         }
     }
@@ -408,25 +436,11 @@ impl Core {
     fn put_supervision(&mut self, path: &str) {
         let mut key = Key::new();
         let key = key.state(self.partition, path);
-        let quarantine = self.supervisor.quarantined.get(path);
-        let failures = self.supervisor.failures.get(path);
-        if quarantine.is_none() && failures.is_none() {
-            self.rows.delete(Table::Supervision, key);
-            return;
+        let quarantine = self.supervisor.quarantined.get(path).map(|one| (one.at, one.since_ns));
+        match supervision_to_row(quarantine, self.supervisor.failures.get(path)) {
+            Some(row) => self.rows.put(Table::Supervision, key, self.last_record, &row),
+            None => self.rows.delete(Table::Supervision, key),
         }
-        let mut row = Vec::new();
-        match quarantine {
-            None => row.push(0),
-            Some(quarantine) => {
-                row.push(1);
-                row.extend_from_slice(&quarantine.at.to_bytes());
-                row.extend_from_slice(&quarantine.since_ns.to_le_bytes());
-            }
-        }
-        for time_ns in failures.iter().flat_map(|failures| &failures.0) {
-            row.extend_from_slice(&time_ns.to_le_bytes());
-        }
-        self.rows.put(Table::Supervision, key, self.last_record, &row);
     }
 
     /// Reads which twins are in quarantine, and when twins have failed.
@@ -441,7 +455,7 @@ impl Core {
                 self.supervisor.quarantined.insert(path.clone(), quarantine);
             }
             if !failures.0.is_empty() {
-                self.supervisor.failures.insert(path, failures);
+                self.supervisor.failures.0.insert(path, failures);
             }
         }
         Ok(())
@@ -464,50 +478,43 @@ impl Core {
 // ---- made again from the log ----
 
 impl Core {
-    /// Takes from the log that the turn of `message` failed at `time_ns`, with what the flags of its record, at `position`,
-    /// say of it; answers the message that waits because of it: the same, to be tried again, or one to the twin above.
-    pub(crate) fn failed_again(
-        &mut self,
-        vm: &Vm,
-        message: &Message,
-        fault: &Fault,
-        flags: Flags,
-        position: Position,
-        time_ns: i64,
-    ) -> Option<Message> {
-        // What is told of a twin of another kind has no trace, and is no failure of the twin.
-        let unread = fault.kind == "NoSuchTwin" && fault.trace.is_empty();
-        let result = Err(fault.clone());
-        let verdict = if unread { Verdict::default() } else { self.judge(vm, message, &result, time_ns) };
-        if flags.contains(Flags::DEAD) {
-            self.restore_letter(position, &letter_to_row(message, &fault.kind, &fault.text, time_ns));
+    /// Takes what was folded from the log; answers what waits, in the order in which it came to.
+    pub(crate) fn restore_supervision(&mut self, recalled: Recalled) -> impl Iterator<Item = Message> + use<> {
+        for (position, row) in &recalled.letters {
+            self.restore_letter(*position, row);
         }
-        if flags.contains(Flags::RETRIES) {
-            let due_ns = Some(verdict.again_ns.unwrap_or(time_ns));
-            return Some(Message { attempts: message.attempts + 1, due_ns, ..message.clone() });
+        for (path, &(at, since_ns)) in &recalled.quarantined {
+            self.restore_quarantine(path, at, since_ns);
         }
-        let parent = message.path.rsplit_once('/').filter(|_| flags.contains(Flags::ESCALATES))?.0;
-        let from = From::Supervisor { origin: Origin { partition: self.partition, position } };
-        Some(Message::new(parent, FAILED, told_arguments(message, &fault.kind, &fault.text), from))
-    }
-
-    /// Takes from the log what a record says that ran nothing; `time_ns` is its time.
-    pub(crate) fn noted_again(&mut self, path: &str, selector: &str, position: Position, time_ns: i64) {
-        match selector {
-            QUARANTINE => self.restore_quarantine(path, position, time_ns),
-            RELEASE => self.lift(path),
-            _ => {}
+        for (path, failures) in recalled.failures.0 {
+            self.supervisor.failures.0.insert(path.clone(), failures);
+            self.put_supervision(&path);
         }
-    }
-
-    /// A letter that is sent again or dropped is one no longer.
-    pub(crate) fn letter_gone(&mut self, origin: Origin) {
-        self.rows.delete(Table::DeadLetters, Key::new().dead_letter(self.partition, origin.position));
+        recalled.waiting.in_order()
     }
 }
 
 fn damaged(table: Table, key: &Key, what: &'static str) -> StoreError {
     StoreError::Corrupt { at: Place::Row { table, key: key.bytes().to_vec() }, reason: Corruption::Row(what) }
+}
+
+/// What is remembered of a twin, as its row has it: since which record and when it is in quarantine, and when it has failed.
+/// `None`: nothing, so it has no row.
+pub(crate) fn supervision_to_row(quarantine: Option<(Position, i64)>, failures: Option<&Failures>) -> Option<Vec<u8>> {
+    let mut row = Vec::new();
+    match quarantine {
+        None if failures.is_none() => return None,
+        None => row.push(0),
+        Some((at, since_ns)) => {
+            row.push(1);
+            row.extend_from_slice(&at.to_bytes());
+            row.extend_from_slice(&since_ns.to_le_bytes());
+        }
+    }
+    for time_ns in failures.iter().flat_map(|failures| &failures.0) {
+        row.extend_from_slice(&time_ns.to_le_bytes());
+    }
+    Some(row)
 }
 
 fn supervision_from_row(row: &[u8]) -> Option<(Option<Quarantine>, Failures)> {
@@ -528,7 +535,7 @@ fn supervision_from_row(row: &[u8]) -> Option<(Option<Quarantine>, Failures)> {
 }
 
 /// A dead letter as its row has it: of a failure that a twin was told of in vain, the message that failed first.
-fn letter_to_row(message: &Message, kind: &str, text: &str, time_ns: i64) -> Vec<u8> {
+pub(crate) fn letter_to_row(message: &Message, kind: &str, text: &str, time_ns: i64) -> Vec<u8> {
     let told = if message.selector == FAILED { read_failed_arguments(&message.arguments) } else { None };
     let first = told.map(|failed| {
         let arguments = failed.arguments.into_owned();

@@ -14,10 +14,11 @@ use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Limits, Vm, World
 use crate::message::{DROP, PROGRAM, QUARANTINE, SYSTEM_PATH, WAITS, action, decode_answer};
 use crate::near::another_kind;
 use crate::partition::Core;
+use crate::program::Programs;
 use crate::recall::Recalled;
 use crate::replay::{State, each_record};
 use crate::resident::read_row;
-use crate::system::{System, earlier_program, load_program};
+use crate::system::{System, earlier_program};
 
 /// What `verify` found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,17 +76,21 @@ fn verify_partition(
         taken: HashMap::new(),
         recalled: Recalled::default(),
         seen: HashMap::new(),
-        programs: HashMap::new(),
         limits: core.limits,
     };
     let partition = core.partition;
+    let mut programs = Programs::new(core.store.clone(), core.program);
     each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
         if report.differences.len() < DIFFERENCES_MAX
-            && let Err(difference) = verifier.check(&core.program, vm, position, record)
+            && let Err(difference) = verifier.check(&mut programs, vm, position, record)
         {
             report.differences.push(format!("{partition}/{position}: {difference}"));
         }
-        verifier.recalled.take(position, record);
+        let mut policy_of = |path: &str| match verifier.states.get(path) {
+            Some(state) => programs.linked(vm, record.envelope.program).map(|vm| Some(vm.supervision(&state.image))),
+            None => Ok(None),
+        };
+        verifier.recalled.take(&*core.store, partition, position, record, &mut policy_of)?;
         report.records += 1;
         if report.records.is_multiple_of(4096) {
             progress(report.records);
@@ -151,8 +156,6 @@ struct Verifier<'a> {
     /// The last turn of another composite that each composite has seen, by its answers and messages.
     seen: HashMap<(String, String), u64>,
     time_ns: i64,
-    /// Programs that are not the present one.
-    programs: HashMap<ProgramHash, Vm>,
     limits: Limits,
 }
 
@@ -160,7 +163,7 @@ impl Verifier<'_> {
     /// Runs one record's message again and compares; then takes what the record says.
     fn check(
         &mut self,
-        present: &ProgramHash,
+        programs: &mut Programs,
         vm: &mut Vm,
         position: Position,
         record: &Record<'_>,
@@ -195,21 +198,8 @@ impl Verifier<'_> {
         if matches!(record.input.selector, QUARANTINE | RELEASE | DROP) {
             return Self::note(record);
         }
-        if record.envelope.program == present {
-            return self.compare(vm, record);
-        }
-        let hash = *record.envelope.program;
-        if !self.programs.contains_key(&hash) {
-            let (kernel, definitions) = load_program(self.store, &hash).map_err(|error| error.to_string())?;
-            let mut other = Vm::link(&[&kernel, &definitions]).map_err(|error| error.to_string())?;
-            other.adopt_shapes(vm.copy_shapes());
-            other.set_program(hash);
-            self.programs.insert(hash, other);
-        }
-        let mut other = self.programs.remove(&hash).expect("put there above");
-        let result = self.compare(&mut other, record);
-        self.programs.insert(hash, other);
-        result
+        let vm = programs.linked_mut(vm, record.envelope.program).map_err(|error| error.to_string())?;
+        self.compare(vm, record)
     }
 
     /// What one composite sends another is taken once and in order, and what it answers is never older than what the other

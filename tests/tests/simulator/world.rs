@@ -8,7 +8,7 @@ use twintalk_runtime::{
     Datum, Durability, FaultReport, FeedMessage, Moment, OpenError, OpenOptions, Output, SendError, Simulated,
     StoreError, System, TwinState, VIRTUAL_START_NS,
 };
-use twintalk_store::Settings;
+use twintalk_store::{Key, KeyRange, Partition, Settings, Table, Tables};
 
 use crate::check::{Expected, Figures, LogRead, Place, check_hub, check_pair};
 use crate::dice::Dice;
@@ -98,6 +98,10 @@ impl Output for Witness<'_> {
     }
 }
 
+/// The rows of what is remembered of failures: which twins are in quarantine, and when twins have failed within the windows of
+/// their policies.
+type Remembered = Vec<(Key, Vec<u8>)>;
+
 /// A run of a plan.
 pub struct World<'p> {
     plan: &'p Plan,
@@ -117,6 +121,8 @@ pub struct World<'p> {
     /// Answers that were waited for: those that came, and those that perhaps were given.
     marks: BTreeSet<u64>,
     marks_perhaps: BTreeSet<u64>,
+    /// What supervision remembered when all tables were lost.
+    lost: Option<Remembered>,
     pub trace: Vec<String>,
     pub done: Done,
 }
@@ -144,6 +150,7 @@ impl<'p> World<'p> {
             acked: vec![0; plan.senders.len()],
             marks: BTreeSet::new(),
             marks_perhaps: BTreeSet::new(),
+            lost: None,
             trace: Vec::new(),
             done: Done::default(),
         }
@@ -259,6 +266,7 @@ impl<'p> World<'p> {
     fn open(&mut self) -> Going<()> {
         self.system = None;
         self.done.openings += 1;
+        let lost = self.lost.take();
         let given = !self.installed || self.dice.one_in(3);
         let options = OpenOptions {
             program: given.then(|| program(self.version, self.plan.hubs).clone()),
@@ -278,6 +286,15 @@ impl<'p> World<'p> {
             Err(OpenError::Store(error)) => return self.store(Err(error)),
             Err(error) => return wrong(format!("the store does not open: {error}")),
         }
+        // An upgrade ends every quarantine.
+        if let Some(lost) = lost.filter(|_| self.installed) {
+            let now = self.remembered();
+            if now != lost {
+                return wrong(format!(
+                    "with the tables was lost what was remembered of failures: {lost:?}, now {now:?}"
+                ));
+            }
+        }
         self.check_durable()?;
         if given {
             self.make_hubs()?;
@@ -287,6 +304,17 @@ impl<'p> World<'p> {
             self.check_settled()?;
         }
         self.send_again()
+    }
+
+    /// What a process would find that is remembered of failures.
+    fn remembered(&self) -> Remembered {
+        let store = self.disk.look();
+        let partitions = (0..self.plan.partitions).map(Partition);
+        let rows = partitions.flat_map(|partition| {
+            let rows = store.scan(Table::Supervision, &KeyRange::partition(partition)).expect("rows are readable");
+            rows.map(|row| row.map(|(key, row)| (key, row.bytes)).expect("a row")).collect::<Remembered>()
+        });
+        rows.collect()
     }
 
     /// What was acknowledged, and what has left, is in the log.
@@ -402,6 +430,7 @@ impl<'p> World<'p> {
             }
             Step::LoseTables => {
                 self.system = None;
+                self.lost = Some(self.remembered());
                 self.disk.lose_tables();
                 self.open()
             }
