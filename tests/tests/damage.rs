@@ -3,11 +3,11 @@
 //!
 //! A store is made, and fed in small commits with a checkpoint or a passivation here and there; after each commit it
 //! is noted how long the write-ahead log has become. Then copies of its folder are damaged: the log is cut at each of
-//! its last bytes, pages of it are zeros as if later writes had reached the disk before earlier ones, one byte
-//! of one file is another. Each copy is opened, compared with the messages that it must have taken, fed on, and verified.
+//! its last 4,096 bytes, pages of it are zeros as if later writes had reached the disk before earlier ones, one byte
+//! of one file is another. Each copy is opened, compared with the messages that it must have taken, fed on, and verified;
+//! where many cuts leave the same records and rows, all are read, and one is opened to run.
 //!
-//! `SEED=n` repeats the choices of a run. `CUTS=4096` cuts at every byte of the last 4,096 (a sample by default),
-//! `FLIPS=n` changes n bytes of each file.
+//! `SEED=n` repeats the choices of a run. `FLIPS=n` changes n bytes of each file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use twintalk_runtime::{ClockKind, Durability, OpenError, OpenOptions, StoreError, System, VIRTUAL_START_NS};
+use twintalk_store::rocks::RocksStore;
+use twintalk_store::{Key, KeyRange, Log, Partition, Position, Store, Table, Tables};
 
 use crate::counted::{Dice, Faults, SENDER, check_figures, check_verify, feed, folder, make, number, open, pulses};
 
 mod counted;
 
-/// How many cuts and flips there are without `CUTS` and `FLIPS`.
-const CUTS: u64 = 24;
+/// How many flips there are without `FLIPS`.
 const FLIPS: u64 = 4;
 /// The bytes at the end of the write-ahead log that are cut through.
 const CUT_BYTES: u64 = 4096;
@@ -31,24 +32,74 @@ const STEP_NS: i64 = 10_000_000;
 // delivery: D7.5, D7.6, D7.7, D7.8
 #[test]
 fn a_write_ahead_log_cut_anywhere_opens_with_the_commits_that_it_still_has() {
-    let cuts = number("CUTS").unwrap_or(CUTS).min(CUT_BYTES);
     let mut dice = dice();
     for (durability, partitions) in [(Durability::Async, 1), (Durability::Sync, 3)] {
         let original = Original::make(durability, partitions, 60, &mut dice);
         let length = original.log_bytes();
         assert!(length > CUT_BYTES, "the log has {length} bytes");
-        for nth in 0..cuts {
-            // Every byte, or one of each stretch.
-            let stretch = CUT_BYTES / cuts;
-            let keep = length - 1 - nth * stretch - dice.one_of(stretch);
+        let whole = Contents::of(original.folder.path(), "the whole log");
+        let copy = original.copy();
+        let log = fs::OpenOptions::new().write(true).open(original.log_in(copy.path())).expect("the copied log");
+        // What was seen last; each shorter log has that, or less.
+        let mut before = whole.clone();
+        let mut different = 0;
+        for keep in (length - CUT_BYTES..length).rev() {
             let name = format!("{durability}, {partitions} partitions, cut to {keep} of {length} bytes");
+            log.set_len(keep).expect("it is cut");
+            let contents = Contents::of(copy.path(), &name);
+            if contents == before {
+                continue;
+            }
+            assert!(
+                contents.is_start_of(&whole) && contents.is_start_of(&before),
+                "{name}: other records than there were"
+            );
+            // Of all logs with these contents this is the longest, so the one that has the most to keep.
             let copy = original.copy();
             let log = fs::OpenOptions::new().write(true).open(original.log_in(copy.path())).expect("the copied log");
             log.set_len(keep).expect("it is cut");
             let system = reopen(copy.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
             original.check(system, original.kept(keep), &name);
+            different += 1;
+            before = contents;
         }
-        println!("{durability}, {partitions} partitions: {cuts} cuts in the last {CUT_BYTES} of {length} bytes");
+        println!("{durability}, {partitions} partitions: {CUT_BYTES} cuts of {length} bytes leave {different} stores");
+        assert!(different > 4, "the last {CUT_BYTES} bytes have {different} commits");
+    }
+}
+
+/// All that a store has: the records of each partition, and the rows.
+#[derive(Clone, PartialEq)]
+struct Contents {
+    logs: Vec<Vec<Vec<u8>>>,
+    rows: Vec<(Key, Position, Vec<u8>)>,
+}
+
+impl Contents {
+    /// Reads all of a store, and changes nothing in it.
+    fn of(folder: &Path, name: &str) -> Contents {
+        let refused = |error: StoreError| -> ! { panic!("{name}: {error}") };
+        let store = RocksStore::open_read_only(folder).unwrap_or_else(|error| refused(error));
+        let partitions = (0..store.settings().partitions).map(Partition);
+        let logs = partitions.map(|partition| {
+            let blocks = store.read(partition, Position::FIRST).unwrap_or_else(|error| refused(error));
+            blocks.map(|block| block.unwrap_or_else(|error| refused(error)).bytes().to_vec()).collect()
+        });
+        let logs = logs.collect();
+        let everything = KeyRange { from: Key::new(), to: KeyRange::partition(Partition::SHARED).to };
+        let mut rows = Vec::new();
+        for &table in Table::ALL {
+            for row in store.scan(table, &everything).unwrap_or_else(|error| refused(error)) {
+                let (key, row) = row.unwrap_or_else(|error| refused(error));
+                rows.push((key, row.position, row.bytes));
+            }
+        }
+        Contents { logs, rows }
+    }
+
+    /// Whether each log is a start of the other's.
+    fn is_start_of(&self, other: &Contents) -> bool {
+        self.logs.iter().zip(&other.logs).all(|(log, all)| all.starts_with(log))
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! This binary starts itself again as the *feeder*: it opens a store behind [`Failing`], which counts what is asked of the
 //! store, and when the chosen thing comes the chosen number of times, ends the process there; or has the kernel cut the
-//! write short in its middle, where the process dies or, if it ignores that signal, is told that there is no room; or
+//! write short in its middle, where the process dies or, if it ignores that signal, is told that there is no room; or ends
+//! the process from another thread while a flush is under way; or
 //! answers that the disk has failed. The parent then opens the store itself, and feeds again the messages that were not
 //! acknowledged, and some that were taken: each must be there once, and whole.
 //!
@@ -19,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use twintalk_runtime::{Durability, OpenOptions, Simulated, System};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
@@ -86,8 +89,9 @@ impl Moment {
     fn can_be(self) -> bool {
         match self.fate {
             Fate::DeathBefore | Fate::DeathAfter | Fate::Failure => true,
-            // A flush writes nothing that could be cut short; the tool that sets the limit is of Linux.
-            Fate::DeathInside | Fate::NoRoom => self.act != Act::Flush && cfg!(target_os = "linux"),
+            // A flush writes nothing that could be cut short. The tool that sets the limit is of Linux.
+            Fate::NoRoom => self.act != Act::Flush && cfg!(target_os = "linux"),
+            Fate::DeathInside => self.act == Act::Flush || cfg!(target_os = "linux"),
         }
     }
 
@@ -208,7 +212,8 @@ fn run_feeder(folder: &Path, moment: Moment, nth: u64, seed: u64, name: &str) ->
     let status = feeder.wait().expect("it is gone");
     let signal = match moment.fate {
         Fate::DeathBefore | Fate::DeathAfter => Some(6), // it aborts
-        Fate::DeathInside => Some(25),                   // a file grows beyond the limit
+        Fate::DeathInside if moment.act == Act::Flush => Some(6),
+        Fate::DeathInside => Some(25), // a file grows beyond the limit
         Fate::NoRoom | Fate::Failure => None,
     };
     assert_eq!(status.signal(), signal, "{name}: {status}");
@@ -321,6 +326,18 @@ impl Failing {
             Fate::DeathAfter => {
                 let _ = work();
                 std::process::abort()
+            }
+            Fate::DeathInside if act == Act::Flush => {
+                let wait = Duration::from_micros(self.slack % 300);
+                thread::spawn(move || {
+                    thread::sleep(wait);
+                    std::process::abort()
+                });
+                let _ = work();
+                // Nobody is told that it is flushed, since the process ends within it.
+                loop {
+                    thread::park();
+                }
             }
             Fate::DeathInside | Fate::NoRoom => {
                 self.leave_little_room();
