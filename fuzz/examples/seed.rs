@@ -142,7 +142,7 @@ impl ProgramWorld for Twins {
         let mut seed = Parts { parts: [before, Vec::new(), arguments.to_vec()] };
         for twin in effects.twins {
             for piece in twin.change.pieces() {
-                let key = (twin.path.clone(), piece.number);
+                let key = (twin.path.to_string(), piece.number);
                 match &piece.bytes {
                     Some(bytes) => self.pieces.insert(key, bytes.clone()),
                     None => self.pieces.remove(&key),
@@ -151,7 +151,7 @@ impl ProgramWorld for Twins {
             if twin.path == path && matches!(twin.change, TwinChange::Delta { .. }) {
                 seed.parts[1] = twin.change.recorded().to_vec();
             }
-            self.at_rest.insert(twin.path, twin.change.image().to_vec());
+            self.at_rest.insert(twin.path.to_string(), twin.change.image().to_vec());
         }
         put("message", &format!("turn.{}", self.turns), &seed.bytes());
         Ok(reply)

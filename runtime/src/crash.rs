@@ -341,7 +341,7 @@ fn what_waits_for_the_making_of_its_twin_is_not_handled_before_it_after_a_crash(
         let tank = tank.expect("some are");
         let core = partitions.of(&tank);
         core.handle(vm, Message::make(&tank, "Tank")).expect("it waits for the level of the well");
-        let from = From::Outside { name: "rows".to_owned(), number: 1 };
+        let from = From::Outside { name: "rows".into(), number: 1 };
         core.handle(vm, Message::new(&tank, "got:", vec![1, 128 + 5], from)).expect("it waits for its twin");
         assert_eq!(core.closed.len(), 1);
         core.commit().expect("written");

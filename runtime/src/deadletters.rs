@@ -117,7 +117,7 @@ impl System {
         let from = From::Supervisor { origin: origin(id) };
         let (partitions, _) = self.parts();
         let message = Message::new(&letter.path, &letter.selector, letter.arguments, from);
-        partitions.enqueue(Message { kind: letter.prototype, ..message });
+        partitions.enqueue(Message { kind: letter.prototype.map(Into::into), ..message });
         Ok(self.settle(output)?)
     }
 

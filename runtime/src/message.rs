@@ -4,7 +4,7 @@ use twintalk_store::record::{self, Cause, Origin, Sender};
 use twintalk_store::{Partition, Position};
 use twintalk_vm::codec::{read_number_argument, read_symbol_argument, read_timer_arguments, symbol_argument};
 use twintalk_vm::turn::{Action, CLONE, ENSURE, MAKE, THEN};
-use twintalk_vm::{FarAnswer, Fault};
+use twintalk_vm::{FarAnswer, Fault, Name};
 
 use crate::resident::{get_number, put_number};
 
@@ -38,8 +38,8 @@ pub(crate) fn is_own(selector: &str) -> bool {
 /// A message that waits for its turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
-    pub path: String,
-    pub selector: String,
+    pub path: Name,
+    pub selector: Name,
     pub arguments: Vec<u8>,
     pub from: From,
     /// When it was queued, counted over all partitions: of what is due, the first queued comes first.
@@ -59,7 +59,7 @@ pub(crate) struct Message {
     /// Who waits for the reply.
     pub ticket: Option<u64>,
     /// The prototype that the sender takes the twin to have.
-    pub kind: Option<String>,
+    pub kind: Option<Name>,
     /// A program's far send: a turn in any case, and a failure nobody waits for is reported.
     pub far: bool,
 }
@@ -67,9 +67,14 @@ pub(crate) struct Message {
 impl Message {
     /// A message that nobody waits for.
     pub fn new(path: &str, selector: &str, arguments: Vec<u8>, from: From) -> Message {
+        Message::named(path.into(), selector.into(), arguments, from)
+    }
+
+    /// The same with names that are there already.
+    pub fn named(path: Name, selector: Name, arguments: Vec<u8>, from: From) -> Message {
         Message {
-            path: path.to_owned(),
-            selector: selector.to_owned(),
+            path,
+            selector,
             arguments,
             from,
             order: 0,
@@ -92,14 +97,9 @@ impl Message {
 
     /// The far send that is the `nth` thing to leave the record at `origin`.
     pub fn far_send(send: &record::FarSend<'_>, origin: Origin, nth: u32, sent_ns: i64) -> Message {
-        let from = From::Twin {
-            path: send.sender.to_owned(),
-            number: send.number,
-            wanted: send.promise.is_some(),
-            origin,
-            nth,
-        };
-        let kind = send.kind.map(str::to_owned);
+        let from =
+            From::Twin { path: send.sender.into(), number: send.number, wanted: send.promise.is_some(), origin, nth };
+        let kind = send.kind.map(Name::from);
         Message { sent_ns, kind, ..Message::new(send.receiver, send.selector, send.arguments.to_vec(), from) }
     }
 
@@ -113,7 +113,7 @@ impl Message {
         nth: u32,
         sent_ns: i64,
     ) -> Message {
-        let from = From::Reply { path: from.to_owned(), number, origin, nth };
+        let from = From::Reply { path: from.into(), number, origin, nth };
         Message { sent_ns, ..Message::new(path, REPLY, reply_arguments(number, reply), from) }
     }
 
@@ -131,12 +131,12 @@ impl Message {
 pub(crate) enum From {
     Program,
     Outside {
-        name: String,
+        name: Name,
         number: u64,
     },
     /// A far send: `wanted` says whether the sender waits for the reply.
     Twin {
-        path: String,
+        path: Name,
         number: u64,
         wanted: bool,
         origin: Origin,
@@ -144,14 +144,14 @@ pub(crate) enum From {
     },
     /// The reply to the far send with this number.
     Reply {
-        path: String,
+        path: Name,
         number: u64,
         origin: Origin,
         nth: u32,
     },
     /// A timer; `life`: that of its twin, 0 as long as nobody has looked.
     Timer {
-        name: String,
+        name: Name,
         due_ns: i64,
         life: u64,
     },
@@ -219,13 +219,14 @@ pub(crate) fn cause(from: &From) -> Cause<'_> {
 pub(crate) fn report(message: &Message, fault: &Fault) -> FaultReport {
     let (sender, number) = match &message.from {
         From::Program => ("<program>".to_owned(), None),
-        From::Outside { name, number } => (name.clone(), Some(*number)),
-        From::Twin { path, .. } => (path.clone(), None),
+        From::Outside { name, number } => (name.to_string(), Some(*number)),
+        From::Twin { path, .. } => (path.to_string(), None),
         From::Reply { path, .. } => (format!("<reply of {path}>"), None),
         From::Timer { name, .. } => (format!("<timer {name}>"), None),
         From::Supervisor { .. } | From::System => ("<system>".to_owned(), None),
     };
-    FaultReport { path: message.path.clone(), selector: message.selector.clone(), sender, number, fault: fault.clone() }
+    let (path, selector) = (message.path.to_string(), message.selector.to_string());
+    FaultReport { path, selector, sender, number, fault: fault.clone() }
 }
 
 /// What was answered, as it stands in a record: a byte 0 and the value, or a byte 1, the kind of the fault, a zero
@@ -318,8 +319,8 @@ pub(crate) fn take_message(row: &mut &[u8]) -> Option<Message> {
     let path = text(row)?;
     let selector = text(row)?;
     let arguments = sized(row)?.to_vec();
-    let kind = Some(text(row)?).filter(|kind| !kind.is_empty());
-    let sender = text(row)?;
+    let kind = Some(text(row)?).filter(|kind| !kind.is_empty()).map(Name::from);
+    let sender = Name::from(text(row)?);
     let sort = byte(row)?;
     let number = get_number(row)?;
     let life = if sort == 4 { get_number(row)? } else { 0 };
@@ -343,7 +344,7 @@ pub(crate) fn take_message(row: &mut &[u8]) -> Option<Message> {
         7 => From::Program,
         _ => return None,
     };
-    let message = Message::new(&path, &selector, arguments, from);
+    let message = Message::named(path.into(), selector.into(), arguments, from);
     Some(Message { sent_ns, attempts, passed, device_time_ns, due_ns, kind, ..message })
 }
 
@@ -386,11 +387,11 @@ mod tests {
     fn a_message_that_waits_is_read_as_it_was_written() {
         let origin = Origin { partition: Partition(3), position: Position { block: 70_000, index: 5 } };
         let messages = [
-            From::Twin { path: "a/b".to_owned(), number: 1 << 40, wanted: true, origin, nth: 2 },
-            From::Twin { path: "a".to_owned(), number: 0, wanted: false, origin, nth: 0 },
-            From::Reply { path: "c".to_owned(), number: 7, origin, nth: 300 },
-            From::Outside { name: "readings.csv".to_owned(), number: 500 },
-            From::Timer { name: "tick".to_owned(), due_ns: -7, life: 300 },
+            From::Twin { path: "a/b".into(), number: 1 << 40, wanted: true, origin, nth: 2 },
+            From::Twin { path: "a".into(), number: 0, wanted: false, origin, nth: 0 },
+            From::Reply { path: "c".into(), number: 7, origin, nth: 300 },
+            From::Outside { name: "readings.csv".into(), number: 500 },
+            From::Timer { name: "tick".into(), due_ns: -7, life: 300 },
             From::Supervisor { origin },
             From::System,
             From::Program,
@@ -409,7 +410,7 @@ mod tests {
             for length in 0..row.len() {
                 assert!(message_from_row(&row[..length]).is_none());
             }
-            let timed = Message { device_time_ns: Some(i64::MAX), kind: Some("Tank".to_owned()), ..message };
+            let timed = Message { device_time_ns: Some(i64::MAX), kind: Some("Tank".into()), ..message };
             assert_eq!(format!("{:?}", message_from_row(&message_to_row(&timed))), format!("{:?}", Some(&timed)));
         }
     }

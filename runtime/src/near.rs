@@ -15,6 +15,7 @@ use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Tr
 
 use crate::place::Placing;
 use crate::resident::{Residents, read_row};
+use crate::slab::Handle;
 use crate::supervision::Supervisor;
 use crate::system::earlier_program;
 
@@ -23,15 +24,15 @@ const QUERY_FUEL: i64 = 100;
 /// How deep far queries may ask each other.
 const QUERY_DEPTH_MAX: usize = 32;
 
-/// Brings what is known of `path` into memory.
+/// Brings what is known of `path` into memory; answers where it lies there.
 pub(crate) fn load(
     residents: &mut Residents,
     store: &dyn Store,
     partition: Partition,
     path: &str,
-) -> Result<(), StoreError> {
-    if residents.knows(path) {
-        return Ok(());
+) -> Result<Option<Handle>, StoreError> {
+    if let Some(handle) = residents.find(path) {
+        return Ok(Some(handle));
     }
     let mut key = Key::new();
     if let Some(row) = store.get(Table::State, key.state(partition, path))? {
@@ -39,9 +40,9 @@ pub(crate) fn load(
             at: twintalk_store::Place::Row { table: Table::State, key: key.bytes().to_vec() },
             reason: twintalk_store::Corruption::Row("a state row that is none"),
         })?;
-        residents.put(&view);
+        return Ok(Some(residents.put(&view)));
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The paths below `path` that have a twin, sorted.
@@ -61,8 +62,8 @@ pub(crate) fn parts(
     }
     let mut existing = Vec::new();
     for part in paths {
-        load(residents, store, partition, &part)?;
-        if residents.get(&part).is_some_and(|view| view.exists) {
+        let handle = load(residents, store, partition, &part)?;
+        if handle.is_some_and(|handle| residents.at(handle, &part).exists) {
             existing.push(part);
         }
     }
@@ -80,7 +81,7 @@ fn all_of(
     for row in store.scan(Table::State, &KeyRange::partition(partition))? {
         let (key, row) = row?;
         // Of one in memory its row may be behind.
-        let Some(path) = key.path().filter(|path| !residents.knows(path)) else { continue };
+        let Some(path) = key.path().filter(|path| residents.find(path).is_none()) else { continue };
         let image = read_row(&path, row.position, &row.bytes).filter(|view| view.exists).map(|view| view.image);
         seen += i64::from(image.is_some());
         if image.is_some_and(is_meant) {
@@ -188,10 +189,10 @@ impl World for Near<'_> {
 
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>> {
         let loaded = load(self.residents, self.store, self.partition, path);
-        if self.note(loaded).is_none() {
-            return Answer::NotYet;
+        match self.note(loaded) {
+            Some(handle) => Answer::Here(handle.and_then(|handle| self.residents.image_at(handle))),
+            None => Answer::NotYet,
         }
-        Answer::Here(self.residents.image(path))
     }
 
     fn is_quarantined(&mut self, path: &str) -> bool {

@@ -226,8 +226,13 @@ impl Core {
 
     /// Whether there is a twin at `path`.
     pub fn exists(&mut self, path: &str) -> Result<bool, StoreError> {
-        load(&mut self.residents, &*self.store, self.partition, path)?;
-        Ok(self.residents.get(path).is_some_and(|view| view.exists))
+        Ok(self.known(path)?.is_some_and(|view| view.exists))
+    }
+
+    /// What is known of `path`, which is in memory then.
+    pub(crate) fn known<'a>(&'a mut self, path: &'a str) -> Result<Option<View<'a>>, StoreError> {
+        let handle = load(&mut self.residents, &*self.store, self.partition, path)?;
+        Ok(handle.map(|handle| self.residents.at(handle, path)))
     }
 
     /// Takes the reply of a message that was handled.
@@ -294,7 +299,7 @@ impl Core {
         let (_, id) = self.timers.first()?;
         let id = id.clone();
         self.timers.cancel(&id);
-        let from = From::Timer { name: id.name.to_string(), due_ns, life: 0 };
+        let from = From::Timer { name: (&*id.name).into(), due_ns, life: 0 };
         Some(Message::new(&id.path, TIMER, timer_arguments(&id.name, due_ns, None), from))
     }
 
@@ -348,8 +353,7 @@ impl Core {
     /// Whether a timer's twin was removed while it came due or waited, also if another is there now.
     pub(crate) fn outlives_its_twin(&mut self, message: &mut Message) -> Result<bool, StoreError> {
         let From::Timer { life, .. } = &mut message.from else { return Ok(false) };
-        load(&mut self.residents, &*self.store, self.partition, &message.path)?;
-        let Some(view) = self.residents.get(&message.path).filter(|view| view.exists) else { return Ok(true) };
+        let Some(view) = self.known(&message.path)?.filter(|view| view.exists) else { return Ok(true) };
         if *life == 0 {
             *life = view.life;
         }
@@ -433,8 +437,15 @@ impl Core {
                 source.outstanding -= 1;
             }
             From::Outside { name, number } if *number > 0 => {
-                self.taken.insert(name.clone(), *number);
-                self.taken_changed.insert(name.clone());
+                match self.taken.get_mut(&**name) {
+                    Some(taken) => *taken = *number,
+                    None => {
+                        self.taken.insert(name.to_string(), *number);
+                    }
+                }
+                if !self.taken_changed.contains(&**name) {
+                    self.taken_changed.insert(name.to_string());
+                }
             }
             From::Timer { name, due_ns, .. } => {
                 self.rows.delete(Table::Timers, key.timer(self.partition, *due_ns, &message.path, name));
@@ -639,15 +650,13 @@ impl Core {
 
     /// The fault of a message to a twin that is not of the kind its sender takes it to be.
     fn of_another_kind(&mut self, vm: &Vm, path: &str, kind: &str) -> Result<Option<Fault>, StoreError> {
-        load(&mut self.residents, &*self.store, self.partition, path)?;
-        let view = self.residents.get(path).filter(|view| view.exists);
+        let view = self.known(path)?.filter(|view| view.exists);
         Ok(view.filter(|view| !vm.is_of_kind(view.image, kind)).map(|view| another_kind(vm, view.image, path, kind)))
     }
 
     /// Whether the message is one that the twin answers as a query.
     fn is_query(&mut self, vm: &Vm, message: &Message) -> Result<bool, StoreError> {
-        load(&mut self.residents, &*self.store, self.partition, &message.path)?;
-        let Some(view) = self.residents.get(&message.path).filter(|view| view.exists) else { return Ok(false) };
+        let Some(view) = self.known(&message.path)?.filter(|view| view.exists) else { return Ok(false) };
         Ok(vm.answers_as_query(view.image, &message.selector))
     }
 
@@ -718,8 +727,7 @@ impl Core {
 
     /// The last turn and the life of a composite.
     pub(crate) fn turn_of(&mut self, composite: &str) -> Result<(u64, u64), StoreError> {
-        load(&mut self.residents, &*self.store, self.partition, composite)?;
-        Ok(self.residents.get(composite).map_or((0, 0), |view| (view.turn, view.life)))
+        Ok(self.known(composite)?.map_or((0, 0), |view| (view.turn, view.life)))
     }
 
     // ---- timers ----

@@ -50,7 +50,7 @@ pub(crate) struct Question {
 #[derive(Debug)]
 pub(crate) struct Post {
     /// By partition.
-    boxes: Vec<Mutex<Vec<Parcel>>>,
+    boxes: Vec<Mailbox>,
     /// By thread.
     bells: Vec<Bell>,
     /// Threads that work, and parcels that lie in mailboxes.
@@ -59,6 +59,13 @@ pub(crate) struct Post {
     stopped: AtomicBool,
     /// Questions put to partitions that are cut off are lost: what a network does, for tests.
     cut_off: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Mailbox {
+    parcels: Mutex<Vec<Parcel>>,
+    /// How many there are, so that who finds none takes no lock; written under the lock.
+    count: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +83,7 @@ impl Post {
     /// Of `partitions`, driven by `threads`.
     pub fn new(partitions: u16, threads: usize) -> Post {
         Post {
-            boxes: (0..partitions).map(|_| Mutex::default()).collect(),
+            boxes: (0..partitions).map(|_| Mailbox::default()).collect(),
             bells: (0..threads).map(|_| Bell::default()).collect(),
             work: AtomicUsize::new(0),
             order: AtomicU64::new(1),
@@ -102,20 +109,31 @@ impl Post {
             return;
         }
         self.work.fetch_add(1, Ordering::AcqRel);
-        lock(&self.boxes[usize::from(to.0)]).push(parcel);
+        let mailbox = &self.boxes[usize::from(to.0)];
+        let mut parcels = lock(&mailbox.parcels);
+        parcels.push(parcel);
+        mailbox.count.store(parcels.len(), Ordering::Release);
+        drop(parcels);
         self.ring(self.thread_of(to));
     }
 
     /// Takes all that lies in the mailbox of `partition`, in the order in which it came.
     pub fn take(&self, partition: Partition) -> Vec<Parcel> {
-        let parcels = std::mem::take(&mut *lock(&self.boxes[usize::from(partition.0)]));
+        if !self.has_mail(partition) {
+            return Vec::new();
+        }
+        let mailbox = &self.boxes[usize::from(partition.0)];
+        let mut lying = lock(&mailbox.parcels);
+        let parcels = std::mem::take(&mut *lying);
+        mailbox.count.store(0, Ordering::Release);
+        drop(lying);
         self.work.fetch_sub(parcels.len(), Ordering::AcqRel);
         parcels
     }
 
     /// Whether something lies in the mailbox of `partition`.
     pub fn has_mail(&self, partition: Partition) -> bool {
-        !lock(&self.boxes[usize::from(partition.0)]).is_empty()
+        self.boxes[usize::from(partition.0)].count.load(Ordering::Acquire) > 0
     }
 
     /// Loses every question put to `partition` from now on, or no longer.

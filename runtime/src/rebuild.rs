@@ -286,7 +286,7 @@ impl Name {
                 return None;
             }
         };
-        Some(Name { position: origin.position, is_reply, sender: sender.clone(), number })
+        Some(Name { position: origin.position, is_reply, sender: sender.to_string(), number })
     }
 
     /// What a record says it was caused by.

@@ -48,7 +48,14 @@ impl Waiting {
         let cause = message::cause(&message.from);
         let origin = cause.origin.map(|origin| (origin.partition.0, origin.position));
         let sender = format!("{:?}", cause.sender);
-        (message.path.clone(), message.selector.clone(), message.arguments.clone(), sender, cause.number, origin)
+        (
+            message.path.to_string(),
+            message.selector.to_string(),
+            message.arguments.clone(),
+            sender,
+            cause.number,
+            origin,
+        )
     }
 
     fn put(&mut self, since: Position, message: Message) {
@@ -165,7 +172,7 @@ impl Recalled {
         let (fault, time_ns) = (fault_of(failure), record.envelope.time_ns);
         // Where the sender took the twin to be of another kind it never had a turn, and where it was refused neither.
         let unread = (fault.kind == "NoSuchTwin" && fault.trace.is_empty())
-            || (fault.kind == "Quarantined" && self.quarantined.contains_key(&message.path));
+            || (fault.kind == "Quarantined" && self.quarantined.contains_key(&*message.path));
         let policy = if unread || !is_for_twin(&message.selector) { None } else { policy_of(&message.path)? };
         let decision = policy.map(|policy| self.failures.decide(&policy, &message, time_ns).0);
         if flags.contains(Flags::DEAD) {
@@ -276,11 +283,11 @@ fn message_of(store: &dyn Store, in_partition: Partition, record: &Record<'_>) -
             }
             return found.ok_or_else(|| damaged(in_partition, Position::FIRST, "a record whose cause is in no log"));
         }
-        (Sender::Outside(name), _) => From::Outside { name: name.to_owned(), number: cause.number },
+        (Sender::Outside(name), _) => From::Outside { name: name.into(), number: cause.number },
         (Sender::Timer(name), _) => {
             let due = read_timer_arguments(input.arguments).map(|(_, due_ns, _)| due_ns);
             let life = record.receiver().life;
-            due.map_or(nobody, |due_ns| From::Timer { name: name.to_owned(), due_ns, life })
+            due.map_or(nobody, |due_ns| From::Timer { name: name.into(), due_ns, life })
         }
         (Sender::Program, _) => From::Program,
         (Sender::System, Some(origin)) => From::Supervisor { origin },

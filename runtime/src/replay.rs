@@ -276,8 +276,8 @@ impl Applied {
                 record::TwinChange::Removed => Some(TwinChange::Removed),
             };
             match change {
-                Some(change) => core.take_twin(&path, &change, position),
-                None => core.touch(&path, position),
+                Some(change) => core.take_twin(&path, &change, position, None),
+                None => core.touch(&path, position, None),
             }
             core.set_life(&path, life);
         }

@@ -94,7 +94,8 @@ fn hash(path: &[u8]) -> u64 {
 }
 
 impl Residents {
-    fn find(&self, path: &str) -> Option<Handle> {
+    /// Where what is known of `path` lies: until it is put again, or something is dropped.
+    pub fn find(&self, path: &str) -> Option<Handle> {
         let path = path.as_bytes();
         let is_it = |handle: &Handle| split_path(self.slab.get(*handle)).0 == path;
         if let Some(handle) = self.recent.get().filter(is_it) {
@@ -105,61 +106,61 @@ impl Residents {
         found
     }
 
-    /// Whether memory knows of `path`.
-    pub fn knows(&self, path: &str) -> bool {
-        self.find(path).is_some()
+    /// What lies there of `path`.
+    pub fn at<'a>(&'a self, handle: Handle, path: &'a str) -> View<'a> {
+        read_of(path, self.slab.get(handle))
     }
 
     /// What memory knows of `path`.
     pub fn get<'a>(&'a self, path: &'a str) -> Option<View<'a>> {
-        self.find(path).map(|handle| read_of(path, self.slab.get(handle)))
+        self.find(path).map(|handle| self.at(handle, path))
     }
 
     /// The twin at rest, if there is one at `path`.
     pub fn image(&self, path: &str) -> Option<&[u8]> {
-        let run = self.slab.get(self.find(path)?);
+        self.image_at(self.find(path)?)
+    }
+
+    /// The twin at rest, if there is one.
+    pub fn image_at(&self, handle: Handle) -> Option<&[u8]> {
+        let run = self.slab.get(handle);
         (run[0] & EXISTS != 0).then(|| read_of("", run).image)
     }
 
-    /// Puts what is known of a path.
-    pub fn put(&mut self, view: &View<'_>) {
+    /// Puts what is known of a path; answers where.
+    pub fn put(&mut self, view: &View<'_>) -> Handle {
         let mut run = std::mem::take(&mut self.scratch);
         write(view, &mut run);
-        self.put_run(view.path, &run);
+        let handle = self.put_run(view.path, &run);
         self.scratch = run;
+        handle
     }
 
-    fn put_run(&mut self, path: &str, run: &[u8]) {
+    fn put_run(&mut self, path: &str, run: &[u8]) -> Handle {
         self.bytes += run.len();
         self.dirty += usize::from(run[0] & DIRTY != 0);
-        let hash_of_path = hash(path.as_bytes());
-        let slab = &self.slab;
-        let entry = self.table.entry(
-            hash_of_path,
-            |handle| split_path(slab.get(*handle)).0 == path.as_bytes(),
-            |handle| hash(split_path(slab.get(*handle)).0),
-        );
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(mut place) => {
-                let handle = *place.get();
-                let old = self.slab.get(handle);
-                self.bytes -= old.len();
-                self.dirty -= usize::from(old[0] & DIRTY != 0);
-                if !self.slab.replace(handle, run) {
-                    self.slab.remove(handle);
-                    self.recent.set(None);
-                    *place.get_mut() = self.slab.insert(run);
-                }
+        if let Some(handle) = self.find(path) {
+            let old = self.slab.get(handle);
+            self.bytes -= old.len();
+            self.dirty -= usize::from(old[0] & DIRTY != 0);
+            if self.slab.replace(handle, run) {
+                return handle;
             }
-            hashbrown::hash_table::Entry::Vacant(place) => {
-                place.insert(self.slab.insert(run));
+            if let Ok(entry) = self.table.find_entry(hash(path.as_bytes()), |other| *other == handle) {
+                entry.remove();
             }
+            self.slab.remove(handle);
         }
+        let handle = self.slab.insert(run);
+        let slab = &self.slab;
+        self.table.insert_unique(hash(path.as_bytes()), handle, |handle| hash(split_path(slab.get(*handle)).0));
+        self.recent.set(Some(handle));
+        handle
     }
 
-    /// Moves a path that is in memory on to a later record or turn; answers whether it is in memory.
-    pub fn advance(&mut self, path: &str, last: Option<Position>, turn: Option<u64>) -> bool {
-        let Some(handle) = self.find(path) else { return false };
+    /// Moves a path that is in memory on to a later record or turn; answers whether there is a twin, if it is in memory.
+    pub fn advance(&mut self, path: &str, last: Option<Position>, turn: Option<u64>) -> Option<bool> {
+        let handle = self.find(path)?;
         let old = read_of(path, self.slab.get(handle));
         let was_dirty = old.dirty;
         let new = View { dirty: true, last: last.unwrap_or(old.last), turn: turn.unwrap_or(old.turn), ..old };
@@ -168,9 +169,10 @@ impl Residents {
         if place_bytes(&old) != new_bytes {
             let mut run = std::mem::take(&mut self.scratch);
             write(&new, &mut run);
+            let exists = new.exists;
             self.put_run(path, &run);
             self.scratch = run;
-            return true;
+            return Some(exists);
         }
         // Most often the numbers take as many bytes as before, so nothing is copied.
         let mut place = [0; PLACE_BYTES_MAX];
@@ -179,7 +181,7 @@ impl Residents {
         run[start..start + new_bytes].copy_from_slice(&place[..new_bytes]);
         run[0] |= DIRTY;
         self.dirty += usize::from(!was_dirty);
-        true
+        Some(run[0] & EXISTS != 0)
     }
 
     /// Calls `visit` with each path whose row is behind.
@@ -349,14 +351,14 @@ mod tests {
         residents.put(&view("a", false, &[1, 2]));
         for turn in [1, 127, 128, 200, 1 << 40, u64::MAX, 5] {
             let last = Position { block: turn >> 16, index: turn as u32 };
-            assert!(residents.advance("a", Some(last), Some(turn)));
+            assert_eq!(residents.advance("a", Some(last), Some(turn)), Some(true));
             let wanted = View { last, turn, ..view("a", true, &[1, 2]) };
             assert_eq!(residents.get("a"), Some(wanted));
             let mut fresh = Residents::default();
             fresh.put(&wanted);
             assert_eq!((residents.bytes(), residents.dirty()), (fresh.bytes(), 1));
         }
-        assert!(!residents.advance("b", None, Some(1)));
+        assert_eq!(residents.advance("b", None, Some(1)), None);
     }
 
     #[test]

@@ -20,7 +20,8 @@ use twintalk_vm::turn::{RELEASE, first_segment};
 use twintalk_vm::{Fault, Vm};
 
 use crate::message::{
-    DROP, FAILED, From, Message, QUARANTINE, REARM, REPLY, TIMER, is_own, message_to_row, report, take_message, text,
+    DROP, FAILED, FaultReport, From, Message, QUARANTINE, REARM, REPLY, TIMER, is_own, message_to_row, report,
+    take_message, text,
 };
 use crate::partition::{Core, Reply};
 use crate::recall::{Recalled, told_arguments};
@@ -56,12 +57,12 @@ pub(crate) struct FailuresOf(FxHashMap<String, Failures>);
 impl FailuresOf {
     /// What becomes of a message whose turn has failed at `now_ns`, and whether what is remembered of its twin may have changed.
     pub fn decide(&mut self, policy: &Supervision, message: &Message, now_ns: i64) -> (Decision, bool) {
-        let mut failures = self.0.remove(&message.path).unwrap_or_default();
+        let mut failures = self.0.remove(&*message.path).unwrap_or_default();
         let counted = !failures.0.is_empty();
         let decision = decide(policy, message.attempts + 1, &mut failures, now_ns);
         let counts = !failures.0.is_empty();
         if counts {
-            self.0.insert(message.path.clone(), failures);
+            self.0.insert(message.path.to_string(), failures);
         }
         (decision, counted || counts)
     }
@@ -197,7 +198,7 @@ impl Supervisor {
 fn pair_of(message: &Message) -> Option<(Sender, String)> {
     let sender = match &message.from {
         From::Twin { path, .. } | From::Reply { path, .. } => Sender::Composite(first_segment(path).to_owned()),
-        From::Outside { name, number } if *number > 0 => Sender::Outside(name.clone()),
+        From::Outside { name, number } if *number > 0 => Sender::Outside(name.to_string()),
         From::Program => Sender::Program,
         From::Outside { .. } | From::Timer { .. } | From::Supervisor { .. } | From::System => return None,
     };
@@ -219,6 +220,9 @@ impl Core {
 
     /// Keeps a message that has to wait; answers one that has not.
     pub(crate) fn hold_back(&mut self, message: Message) -> Result<Option<Message>, StoreError> {
+        if self.supervisor.blocked.is_empty() && self.supervisor.quarantined.is_empty() {
+            return Ok(Some(message));
+        }
         if message.selector != RELEASE
             && let Some(pair) = pair_of(&message)
             && self.supervisor.blocked.get(&pair).is_some_and(|blocked| Some(blocked.by) != message.waiting)
@@ -243,7 +247,7 @@ impl Core {
     pub(crate) fn wait_for_release(&mut self, message: Message) -> Result<(), StoreError> {
         // Its row says so from now on: after a restart it may be released before it is met again.
         let message = self.let_in(Message { due_ns: None, passed: true, ..message })?;
-        if let Some(quarantine) = self.supervisor.quarantined.get_mut(&message.path) {
+        if let Some(quarantine) = self.supervisor.quarantined.get_mut(&*message.path) {
             quarantine.waiting.push_back(message);
         }
         Ok(())
@@ -251,6 +255,9 @@ impl Core {
 
     /// A message that was tried again is done with: what waits behind it is next.
     pub(crate) fn unblock(&mut self, message: &Message) {
+        if self.supervisor.blocked.is_empty() {
+            return;
+        }
         let Some(pair) = pair_of(message) else { return };
         // Another may be tried again by now, if this one has waited in between.
         if self.supervisor.blocked.get(&pair).is_some_and(|blocked| Some(blocked.by) == message.waiting)
@@ -563,8 +570,10 @@ fn letter_from_row(row: &[u8]) -> Option<Letter> {
     let message = take_message(rest).filter(|_| rest.is_empty())?;
     let fault = Fault { kind, text, trace: Vec::new() };
     let report = report(&message, &fault);
-    let Message { path, selector, arguments, kind: prototype, .. } = message;
+    let Message { arguments, kind, .. } = message;
+    let prototype = kind.map(|kind| kind.to_string());
+    let FaultReport { path, selector, sender, .. } = report;
     let Fault { kind, text, trace: _ } = fault;
     let time_ns = i64::from_le_bytes(*time);
-    Some(Letter { time_ns, kind, text, path, selector, arguments, prototype, sender: report.sender })
+    Some(Letter { time_ns, kind, text, path, selector, arguments, prototype, sender })
 }

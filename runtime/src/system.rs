@@ -489,7 +489,7 @@ impl System {
     ) -> Result<Datum, SendError> {
         let arguments = values::arguments(arguments, self.vm.shapes()).map_err(SendError::Argument)?;
         check_message(path, selector)?;
-        let from = From::Outside { name: "<command line>".to_owned(), number: 0 };
+        let from = From::Outside { name: "<command line>".into(), number: 0 };
         let ticket = self.partitions.ask(path, selector, &arguments, from);
         self.partitions.pump(&mut self.vm, Some(ticket))?;
         let reply = self.partitions.take_reply(ticket).expect("pumped until it was there");
@@ -542,7 +542,7 @@ impl System {
             self.making.insert(message.path.to_owned());
             self.partitions.enqueue(Message::make(message.path, prototype));
         }
-        let from = From::Outside { name: sender.to_owned(), number: message.number };
+        let from = From::Outside { name: sender.into(), number: message.number };
         self.partitions.enqueue(Message {
             device_time_ns: message.device_time_ns,
             ..Message::new(message.path, message.selector, arguments, from)
@@ -823,7 +823,7 @@ impl ProgramWorld for Host<'_> {
             return self.all(vm, path, arguments);
         }
         let message = Message::new(path, selector, arguments.to_owned(), From::Program);
-        let ticket = self.partitions.ask_message(Message { kind: kind.map(str::to_owned), ..message });
+        let ticket = self.partitions.ask_message(Message { kind: kind.map(Into::into), ..message });
         self.reply(vm, ticket)
     }
 
@@ -836,7 +836,7 @@ impl ProgramWorld for Host<'_> {
         arguments: &[u8],
     ) -> Result<u64, Fault> {
         let message = Message::new(path, selector, arguments.to_owned(), From::Program);
-        Ok(self.partitions.ask_message(Message { far: true, kind: kind.map(str::to_owned), ..message }))
+        Ok(self.partitions.ask_message(Message { far: true, kind: kind.map(Into::into), ..message }))
     }
 
     fn wait(&mut self, vm: &mut Vm, promise: u64) -> Reply {

@@ -3,6 +3,7 @@
 //! A turn that needs an answer which is not here leaves nothing; it runs again from its start, with the same time, seed and
 //! answers so far, so it goes the same way up to where it stopped.
 
+use smallvec::SmallVec;
 use twintalk_store::record::{self, Envelope, Failure, Flags, Input, Origin, Record};
 use twintalk_store::{Key, Partition, Position, StoreError, Table};
 use twintalk_vm::codec::symbol_argument;
@@ -53,31 +54,37 @@ impl Core {
     /// Runs one turn and writes its record.
     pub(crate) fn run(&mut self, vm: &mut Vm, message: Message) -> Result<(), StoreError> {
         let composite = first_segment(&message.path);
-        let turn = self.turn_of(composite)?.0 + 1;
+        let number = self.next_turn(composite)?;
         let mut now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
         now_ns = now_ns.max(message.due_ns.unwrap_or(i64::MIN));
         if let From::Timer { due_ns, .. } = message.from {
             now_ns = now_ns.max(due_ns);
         }
-        let seed = self.clock.seed(composite, turn);
+        let seed = self.clock.seed(composite, number.turn);
         let inquiry = Inquiry::new(0, self.limits.fuel);
-        self.attempt_turn(vm, Attempt { message, now_ns, seed, answers: Vec::new(), inquiry }, turn)
+        self.attempt_turn(vm, Attempt { message, now_ns, seed, answers: Vec::new(), inquiry }, number)
     }
 
     /// Runs a turn, from its start; closes its composite if it needs an answer, else writes its record.
     pub(crate) fn attempt(&mut self, vm: &mut Vm, attempt: Attempt) -> Result<(), StoreError> {
-        let turn = self.turn_of(first_segment(&attempt.message.path))?.0 + 1;
-        self.attempt_turn(vm, attempt, turn)
+        let number = self.next_turn(first_segment(&attempt.message.path))?;
+        self.attempt_turn(vm, attempt, number)
     }
 
-    fn attempt_turn(&mut self, vm: &mut Vm, mut attempt: Attempt, turn: u64) -> Result<(), StoreError> {
+    /// The number that the next turn of a composite has.
+    fn next_turn(&mut self, composite: &str) -> Result<TurnNumber, StoreError> {
+        let (turn, life) = self.turn_of(composite)?;
+        Ok(TurnNumber { turn: turn + 1, life })
+    }
+
+    fn attempt_turn(&mut self, vm: &mut Vm, mut attempt: Attempt, number: TurnNumber) -> Result<(), StoreError> {
         let limits = self.limits;
         let Attempt { message, now_ns, seed, answers, inquiry } = &mut attempt;
         let input = TurnInput {
             path: &message.path,
             action: action(&message.selector, &message.arguments),
             query: false,
-            turn,
+            turn: number.turn,
             now_ns: *now_ns,
             seed: *seed,
             answers,
@@ -97,7 +104,7 @@ impl Core {
         let Attempt { message, now_ns, seed, .. } = attempt;
         let asked = Asked { answers: &answers, used_random };
         // Others may have gone on while this one waited.
-        let facts = Facts { turn, now_ns, log_ns: now_ns.max(self.last_time_ns), seed };
+        let facts = Facts { number, now_ns, log_ns: now_ns.max(self.last_time_ns), seed };
         let mut verdict = self.judge(vm, &message, &result, facts.log_ns);
         if let Some(broken) = broken {
             verdict.break_off(&message, broken);
@@ -118,9 +125,9 @@ impl Core {
     /// Writes the record of a message that fails before its turn begins.
     pub(crate) fn fail(&mut self, vm: &mut Vm, message: Message, fault: Fault) -> Result<(), StoreError> {
         let composite = first_segment(&message.path);
-        let turn = self.turn_of(composite)?.0 + 1;
+        let number = self.next_turn(composite)?;
         let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
-        let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
+        let facts = Facts { number, now_ns, log_ns: now_ns, seed: 0 };
         // It never reached the twin, whose policy has no say then.
         let verdict = Verdict::of_unread(&message);
         self.record_failure(vm, &message, fault, facts, verdict)
@@ -147,10 +154,10 @@ impl Core {
 
     /// Writes the record of a message that runs nothing; answers where it will stand.
     pub(crate) fn push_note(&mut self, vm: &mut Vm, message: &Message) -> Result<Position, StoreError> {
-        let turn = self.turn_of(first_segment(&message.path))?.0 + 1;
+        let number = self.next_turn(first_segment(&message.path))?;
         load(&mut self.residents, &*self.store, self.partition, &message.path)?;
         let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
-        let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
+        let facts = Facts { number, now_ns, log_ns: now_ns, seed: 0 };
         let (nothing, verdict, result) = (Effects::default(), Verdict::default(), Ok(vec![0]));
         let position = self
             .push_record(vm.shapes(), message, Asked::default(), &nothing, &result, facts, &verdict)
@@ -175,23 +182,23 @@ impl Core {
         let twins = record_twins(&self.residents, shapes, message, effects);
         let trace: String;
         let replies = matches!(message.from, From::Twin { wanted: true, .. });
+        let sends: SmallVec<[record::FarSend<'_>; 1]> = effects
+            .far_sends
+            .iter()
+            .map(|send| record::FarSend {
+                number: send.promise,
+                sender: &send.sender,
+                receiver: &send.path,
+                selector: &send.selector,
+                arguments: &send.arguments,
+                promise: send.wants_reply.then_some(send.promise),
+                kind: send.kind.as_deref(),
+            })
+            .collect();
         let outcome = match result {
             Ok(reply) => record::Outcome::Committed(record::Effects {
                 reply: replies.then_some(reply),
-                sends: effects
-                    .far_sends
-                    .iter()
-                    .map(|send| record::FarSend {
-                        number: send.promise,
-                        sender: &send.sender,
-                        receiver: &send.path,
-                        selector: &send.selector,
-                        arguments: &send.arguments,
-                        promise: send.wants_reply.then_some(send.promise),
-                        kind: send.kind.as_deref(),
-                    })
-                    .collect::<Vec<_>>()
-                    .into(),
+                sends: sends[..].into(),
                 events: effects
                     .events
                     .iter()
@@ -215,21 +222,22 @@ impl Core {
                 record::Outcome::Failed(Failure { kind: &fault.kind, text: &fault.text, trace: &trace })
             }
         };
-        let composite = first_segment(&message.path);
-        let life = self.residents.get(composite).map_or(1, |view| view.life.max(1));
-        let made_root =
-            effects.twins.iter().any(|twin| twin.path == composite && matches!(twin.change, TwinChange::Image(_)));
+        let mut life = facts.number.life.max(1);
         let mut flags = verdict.flags(message);
-        if effects.twins.iter().any(|twin| matches!(twin.change, TwinChange::Carried(_))) {
-            flags = flags.with(Flags::MIGRATED);
+        for twin in &effects.twins {
+            match &twin.change {
+                TwinChange::Image(_) if twin.path == first_segment(&message.path) => life = facts.number.life + 1,
+                TwinChange::Carried(_) => flags = flags.with(Flags::MIGRATED),
+                TwinChange::Image(_) | TwinChange::Delta { .. } | TwinChange::Removed => {}
+            }
         }
         if replies {
             flags = flags.with(Flags::REPLIES);
         }
         let record = Record {
             envelope: Envelope {
-                life: if made_root { next_life(&self.residents, composite) } else { life },
-                turn: facts.turn,
+                life,
+                turn: facts.number.turn,
                 time_ns: facts.log_ns,
                 began_ns: (facts.now_ns < facts.log_ns).then_some(facts.now_ns),
                 device_time_ns: message.device_time_ns,
@@ -249,7 +257,7 @@ impl Core {
                     .into(),
                 seed: asked.used_random.then_some(facts.seed),
             },
-            twins: twins.into(),
+            twins: twins[..].into(),
             outcome,
         };
         self.builder.push(&record)
@@ -271,14 +279,24 @@ impl Core {
         self.last_time_ns = facts.log_ns;
         self.uncommitted += 1;
         self.records += 1;
-        let composite = first_segment(&message.path).to_owned();
+        let composite = first_segment(&message.path);
+        let turn = facts.number.turn;
+        // What changes of a twin is written down at once, with the turn where it is the root.
+        let (mut knows_receiver, mut knows_turn) = (false, false);
         for twin in &effects.twins {
-            self.take_twin(&twin.path, &twin.change, position);
+            let is_root = twin.path == composite;
+            self.take_twin(&twin.path, &twin.change, position, is_root.then_some(turn));
+            knows_receiver |= twin.path == message.path;
+            knows_turn |= is_root;
         }
-        if !effects.twins.iter().any(|twin| twin.path == message.path) {
-            self.touch(&message.path, position);
+        if !knows_receiver {
+            let is_root = composite.len() == message.path.len();
+            self.touch(&message.path, position, is_root.then_some(turn));
+            knows_turn |= is_root;
         }
-        self.set_turn(&composite, facts.turn);
+        if !knows_turn {
+            self.set_turn(composite, turn);
+        }
         if effects.output.is_empty() {
             // Most turns print nothing.
         } else {
@@ -299,7 +317,7 @@ impl Core {
         for (nth, send) in effects.far_sends.into_iter().enumerate() {
             let nth = nth as u32;
             let from = From::Twin { path: send.sender, number: send.promise, wanted: send.wants_reply, origin, nth };
-            let message = Message::new(&send.path, &send.selector, send.arguments, from);
+            let message = Message::named(send.path, send.selector, send.arguments, from);
             self.dispatch(Message { sent_ns: facts.log_ns, kind: send.kind, ..message });
         }
         match &message.from {
@@ -332,8 +350,9 @@ impl Core {
             }
         }
         if self.discipline == Discipline::Replay {
-            self.met.push(message.path.clone());
-            self.met.extend(effects.twins.iter().map(|twin| twin.path.clone()).filter(|path| *path != message.path));
+            self.met.push(message.path.to_string());
+            let others = effects.twins.iter().filter(|twin| twin.path != message.path);
+            self.met.extend(others.map(|twin| twin.path.to_string()));
         }
         if let Some(ticket) = message.ticket
             && !verdict.tries_again()
@@ -388,10 +407,11 @@ impl Core {
         self.residents.get(path).is_some_and(|view| view.exists && vm.timer_repeats(view.image, name))
     }
 
-    /// Takes what became of a twin, recorded at `position`, into memory.
-    pub fn take_twin(&mut self, path: &str, change: &TwinChange, position: Position) {
+    /// Takes what became of a twin, recorded at `position`, into memory; of a root also the number of the turn.
+    pub fn take_twin(&mut self, path: &str, change: &TwinChange, position: Position, turn: Option<u64>) {
         let old = self.residents.get(path);
-        let (exists, life, turn) = old.map_or((false, 0, 0), |view| (view.exists, view.life, view.turn));
+        let (exists, life, old_turn) = old.map_or((false, 0, 0), |view| (view.exists, view.life, view.turn));
+        let turn = turn.unwrap_or(old_turn);
         let now_exists = !matches!(change, TwinChange::Removed);
         // Also where one was removed and another made in one turn.
         let is_new = matches!(change, TwinChange::Image(_));
@@ -423,13 +443,14 @@ impl Core {
         }
     }
 
-    /// Notes that the record at `position` lists the twin, which it did not change.
-    pub fn touch(&mut self, path: &str, position: Position) {
-        if !self.residents.advance(path, Some(position), None) {
-            let (exists, life, turn) = (false, 0, 0);
+    /// Notes that the record at `position` lists the twin, which it did not change; of a root also the number of the turn.
+    pub fn touch(&mut self, path: &str, position: Position, turn: Option<u64>) {
+        let exists = self.residents.advance(path, Some(position), turn);
+        if exists.is_none() {
+            let (exists, life, turn) = (false, 0, turn.unwrap_or(0));
             self.residents.put(&View { path, dirty: true, exists, life, last: position, turn, image: &[] });
         }
-        if !self.residents.get(path).is_some_and(|view| view.exists) {
+        if exists != Some(true) {
             // A path where nothing lives keeps the chain of messages that missed it.
             self.moved.insert(path.to_owned());
         }
@@ -437,7 +458,7 @@ impl Core {
 
     /// Notes the number of the last turn of a composite.
     pub fn set_turn(&mut self, composite: &str, turn: u64) {
-        if !self.residents.advance(composite, None, Some(turn)) {
+        if self.residents.advance(composite, None, Some(turn)).is_none() {
             let (exists, life, last) = (false, 0, Position::START);
             self.residents.put(&View { path: composite, dirty: true, exists, life, last, turn, image: &[] });
             self.moved.insert(composite.to_owned());
@@ -467,10 +488,10 @@ impl Core {
 
     /// Writes a record of the runtime's own.
     fn push_own(&mut self, shapes: &Shapes, selector: &str, arguments: Vec<u8>) -> Result<(), StoreError> {
-        let turn = self.turn_of(SYSTEM_PATH)?.0 + 1;
+        let number = self.next_turn(SYSTEM_PATH)?;
         let message = Message::new(SYSTEM_PATH, selector, arguments, From::System);
         let now_ns = self.clock.now_ns().max(self.last_time_ns);
-        let facts = Facts { turn, now_ns, log_ns: now_ns, seed: 0 };
+        let facts = Facts { number, now_ns, log_ns: now_ns, seed: 0 };
         let (nothing, verdict) = (Effects::default(), Verdict::default());
         let position = self
             .push_record(shapes, &message, Asked::default(), &nothing, &Ok(Vec::new()), facts, &verdict)
@@ -478,16 +499,23 @@ impl Core {
         self.last_record = position;
         self.last_time_ns = facts.log_ns;
         self.uncommitted += 1;
-        self.touch(SYSTEM_PATH, position);
-        self.set_turn(SYSTEM_PATH, turn);
+        self.touch(SYSTEM_PATH, position, Some(number.turn));
         Ok(())
     }
+}
+
+/// Which turn of a composite it is.
+#[derive(Clone, Copy)]
+struct TurnNumber {
+    turn: u64,
+    /// The life of the composite that it begins in; 0: there was none yet.
+    life: u64,
 }
 
 /// What a turn is given beside its message.
 #[derive(Clone, Copy)]
 struct Facts {
-    turn: u64,
+    number: TurnNumber,
     /// The time that the turn sees.
     now_ns: i64,
     /// The time in the log, which never goes back: later, if the turn waited for answers.
@@ -501,7 +529,7 @@ fn record_twins<'a>(
     shapes: &'a Shapes,
     message: &'a Message,
     effects: &'a Effects,
-) -> Vec<record::TwinEffect<'a>> {
+) -> SmallVec<[record::TwinEffect<'a>; 1]> {
     let prototype_of = |image: &[u8]| {
         let shape = twintalk_vm::codec::shape_of_image(image)?;
         shapes.get(shape).map(|shape| shape.prototype.as_str())
@@ -517,7 +545,7 @@ fn record_twins<'a>(
             Some(TwinChange::Removed) => record::TwinChange::Removed,
         };
         let life = match change {
-            Some(TwinChange::Image(_)) => next_life(residents, path),
+            Some(TwinChange::Image(_)) => view.map_or(0, |view| view.life) + 1,
             Some(TwinChange::Carried(_) | TwinChange::Delta { .. } | TwinChange::Removed) | None => life,
         };
         let previous = view.map(|view| view.last).filter(|last| *last > Position::START);
@@ -529,15 +557,12 @@ fn record_twins<'a>(
         record::TwinEffect { path, life, previous, kind, prototype, bytes }
     };
     let change_of = |path: &str| effects.twins.iter().find(|twin| twin.path == path).map(|twin| &twin.change);
-    let mut twins = vec![entry(&message.path, change_of(&message.path))];
+    let mut twins = SmallVec::new();
+    twins.push(entry(&message.path, change_of(&message.path)));
     twins.extend(
         effects.twins.iter().filter(|twin| twin.path != message.path).map(|twin| entry(&twin.path, Some(&twin.change))),
     );
     twins
-}
-
-fn next_life(residents: &Residents, path: &str) -> u64 {
-    residents.get(path).map_or(0, |view| view.life) + 1
 }
 
 /// What a turn asked for beside its input.

@@ -83,6 +83,9 @@ struct WrittenTable {
     /// Where in `encoded` the bytes of each entry stand.
     names: Vec<Range<usize>>,
     index: HashTable<u32>,
+    /// The numbers that were asked for last, to be looked at before the name is hashed: records that follow each other name
+    /// the same. What the names were that had them does not matter, since they are compared.
+    recent: [u32; 3],
 }
 
 /// How much of [`Written`] there was at some moment.
@@ -94,7 +97,12 @@ impl Written {
         if name.is_empty() || name.len() > kind.bytes_max() {
             return Err(EncodeError::Name { bytes: name.len(), bytes_max: kind.bytes_max() });
         }
-        let WrittenTable { encoded, names, index } = &mut self.tables[kind.number()];
+        let WrittenTable { encoded, names, index, recent } = &mut self.tables[kind.number()];
+        let is_it = |number: &u32| names.get(*number as usize).is_some_and(|place| encoded[place.clone()] == *name);
+        if let Some(&number) = recent.iter().find(|number| is_it(number)) {
+            put_number(out, u64::from(number));
+            return Ok(());
+        }
         let hash = self.hasher.hash_one(name);
         let number = match index.find(hash, |&number| encoded[names[number as usize].clone()] == *name) {
             Some(&number) => number,
@@ -107,6 +115,7 @@ impl Written {
                 number
             }
         };
+        *recent = [number, recent[0], recent[1]];
         put_number(out, u64::from(number));
         Ok(())
     }

@@ -149,8 +149,8 @@ fn check_rules(record: &Record<'_>, context: Context) -> Result<(), &'static str
     if record.envelope.life == 0 || record.twins.iter().any(|twin| twin.life == 0) {
         return Err("lives count from 1");
     }
-    let composite = composite_of(receiver.path);
-    if record.twins[1..].iter().any(|twin| composite_of(twin.path) != composite) {
+    let is_other = |twin: &TwinEffect<'_>| composite_of(twin.path) != composite_of(receiver.path);
+    if record.twins[1..].iter().any(is_other) {
         return Err("the twins of a record are of one composite");
     }
     if record.twins.iter().any(|twin| twin.previous.is_some_and(|previous| previous >= context.position)) {

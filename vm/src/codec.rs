@@ -21,6 +21,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::class::{ClassId, ClassKind, Layout};
 use crate::clone::Move;
+use crate::commit::Written;
 use crate::heap;
 use crate::part::HEIGHT_MAX;
 use crate::primitive::Stop;
@@ -508,28 +509,13 @@ impl<'a> Encoder<'a> {
 
     /// Writes `value`; of an object that was not mentioned before the head, and opens it.
     fn mention(&mut self, value: Value) -> Result<(), EncodeError> {
-        let out = &mut *self.out;
-        match value.kind() {
-            Kind::Nil => out.push(tag::NIL),
-            Kind::Boolean(true) => out.push(tag::TRUE),
-            Kind::Boolean(false) => out.push(tag::FALSE),
-            Kind::Integer(integer) => put_integer(out, integer),
-            Kind::Float(float) => {
-                out.push(tag::FLOAT);
-                out.extend_from_slice(&float.to_bits().to_le_bytes());
-            }
-            Kind::Character(character) => {
-                out.push(tag::CHARACTER);
-                put_number(out, u64::from(u32::from(character)));
-            }
-            Kind::Symbol(number) => {
-                out.push(tag::SYMBOL);
-                put_bytes(out, self.vm.symbols.name(Symbol(number)).as_bytes());
-            }
-            Kind::Part(number) => return self.mention_part(number),
-            Kind::Pointer => return self.mention_object(value),
+        if self.vm.encode_plain(value, self.out) {
+            return Ok(());
         }
-        Ok(())
+        match value.as_part() {
+            Some(number) => self.mention_part(number),
+            None => self.mention_object(value),
+        }
     }
 
     /// Writes a part that was kept as a piece: as what it is if it was brought in.
@@ -689,13 +675,44 @@ impl Vm {
     /// # Errors
     /// When it reaches something that cannot leave its run or its twin, or is too large.
     pub(crate) fn encode_message(&self, value: Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if self.encode_plain(value, out) {
+            return Ok(());
+        }
         let mut numbering = Numbering::of_message();
         Encoder::new(self, &mut numbering, out, false).value(value)
+    }
+
+    /// Writes a value that is no object and no part of a collection; answers whether it is none.
+    fn encode_plain(&self, value: Value, out: &mut Vec<u8>) -> bool {
+        match value.kind() {
+            Kind::Nil => out.push(tag::NIL),
+            Kind::Boolean(true) => out.push(tag::TRUE),
+            Kind::Boolean(false) => out.push(tag::FALSE),
+            Kind::Integer(integer) => put_integer(out, integer),
+            Kind::Float(float) => {
+                out.push(tag::FLOAT);
+                out.extend_from_slice(&float.to_bits().to_le_bytes());
+            }
+            Kind::Character(character) => {
+                out.push(tag::CHARACTER);
+                put_number(out, u64::from(u32::from(character)));
+            }
+            Kind::Symbol(number) => {
+                out.push(tag::SYMBOL);
+                put_bytes(out, self.symbols.name(Symbol(number)).as_bytes());
+            }
+            Kind::Part(_) | Kind::Pointer => return false,
+        }
+        true
     }
 
     /// Writes several values that share what they share: the arguments of a message.
     pub(crate) fn encode_arguments(&self, values: &[Value], out: &mut Vec<u8>) -> Result<(), EncodeError> {
         put_number(out, values.len() as u64);
+        let objects = values.iter().position(|&value| !self.encode_plain(value, out));
+        // From the first object on they may share what they reach.
+        let Some(first) = objects else { return Ok(()) };
+        let values = &values[first..];
         let mut numbering = Numbering::of_message();
         let mut encoder = Encoder::new(self, &mut numbering, out, false);
         values.iter().try_for_each(|&value| encoder.value(value))
@@ -751,26 +768,28 @@ impl Vm {
     /// Writes what this turn changed in a twin and in the objects it was loaded with. Writes nothing
     /// when nothing changed.
     ///
-    /// `objects`: the old objects of this twin that were written to, by ascending number, each with its
-    /// index among all that were written to. `waiting`: its promises that wait; those of this turn that it reaches
+    /// `objects`: the old objects of this twin that were written to, by ascending number. `out` is empty. `waiting`: its promises that wait; those of this turn that it reaches
     /// are added. Answers whether there are parts of long collections in what it writes.
     pub(crate) fn encode_delta(
         &self,
         nth: usize,
-        objects: &[(u32, Value, usize)],
+        objects: &[Written],
         waiting: &mut Vec<Value>,
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
     ) -> Result<bool, EncodeError> {
         let twin = &self.run.turn.twins[nth];
-        let mut changes = Vec::new();
+        // The counter stands first, and most often there is no new object that it counts.
+        let counter = numbering.next;
+        put_number(out, u64::from(counter));
+        let start = out.len();
         for number in self.opened(numbering.owner, objects) {
-            changes.push(change::OPENED);
-            put_number(&mut changes, u64::from(number));
+            out.push(change::OPENED);
+            put_number(out, u64::from(number));
         }
-        let mut encoder = Encoder::new(self, numbering, &mut changes, true);
+        let mut encoder = Encoder::new(self, numbering, out, true);
         encoder.keeps_promises = true;
-        for &(number, object, nth) in objects {
+        for &Written { number, object, index: nth, .. } in objects {
             if self.heap.has_flags(object, heap::RAW) {
                 let bytes = self.heap.bytes(object);
                 if bytes.len() > ALL_BYTES_MAX {
@@ -819,18 +838,21 @@ impl Vm {
             waiting.append(&mut encoder.numbering.promises);
         }
         let has_parts = encoder.met_part;
-        if !changes.is_empty() {
-            put_number(out, u64::from(numbering.next));
-            out.extend_from_slice(&changes);
+        if out.len() == start {
+            out.clear();
+        } else if numbering.next != counter {
+            let mut counter = Vec::new();
+            put_number(&mut counter, u64::from(numbering.next));
+            out.splice(..start, counter);
         }
         Ok(has_parts)
     }
 
     /// The pieces of the `owner`th twin, by ascending number, that are none any more, since they hold what can change now.
-    fn opened(&self, owner: Option<usize>, objects: &[(u32, Value, usize)]) -> Vec<u32> {
+    fn opened(&self, owner: Option<usize>, objects: &[Written]) -> Vec<u32> {
         let mut known = FxHashMap::default();
-        let mut written = objects.iter().filter(|&&(_, object, _)| self.is_part(object));
-        if written.all(|&(_, part, _)| self.is_plain_part(part, &mut known, 0)) {
+        let mut written = objects.iter().map(|written| written.object).filter(|&object| self.is_part(object));
+        if written.all(|part| self.is_plain_part(part, &mut known, 0)) {
             return Vec::new();
         }
         let mut opened = Vec::new();
@@ -1174,34 +1196,24 @@ impl Vm {
 
     /// Reads one value and all that it reaches. `owner`: it belongs to the twin at rest that is the turn's `owner`th.
     fn decode_value(&mut self, reader: &mut Reader<'_>, met: &mut Met, owner: Option<usize>) -> Result<Value, Fail> {
-        let root = self.run.handles.len();
-        self.run.handles.push(Value::NIL);
         let mut open: Vec<Filling> = Vec::new();
-        let mut first = true;
-        loop {
-            // Where the value goes that is read next.
-            let place = if first {
-                first = false;
-                None
-            } else {
-                let Some(filling) = open.last_mut() else {
-                    return Ok(self.run.handles[root]);
-                };
-                if filling.next == filling.count {
-                    open.pop();
-                    continue;
-                }
-                filling.next += 1;
-                Some((filling.handle, filling.shape, filling.next - 1))
-            };
+        let value = self.decode_head(reader, met, owner, &mut open)?;
+        // Most values have no parts. The others lie among the handles, where they are kept.
+        let Some(&Filling { handle: root, .. }) = open.first() else { return Ok(value) };
+        while let Some(filling) = open.last_mut() {
+            if filling.next == filling.count {
+                open.pop();
+                continue;
+            }
+            filling.next += 1;
+            let (handle, shape, index) = (filling.handle, filling.shape, filling.next - 1);
             let value = self.decode_head(reader, met, owner, &mut open)?;
-            match place {
-                None => self.run.handles[root] = value,
-                Some((handle, None, index)) => {
+            match shape {
+                None => {
                     let object = self.run.handles[handle];
                     self.heap.init_part_element(object, index, value);
                 }
-                Some((handle, Some(shape), index)) => {
+                Some(shape) => {
                     if let Some(offset) = self.offset_of(shape, index) {
                         let object = self.run.handles[handle];
                         self.heap.init_slot(object, offset, value);
@@ -1209,6 +1221,7 @@ impl Vm {
                 }
             }
         }
+        Ok(self.run.handles[root])
     }
 
     /// Reads a value that has no parts, or the head of one that has, which is opened.

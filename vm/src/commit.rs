@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use num_bigint::{BigInt, Sign};
 use num_traits::ToPrimitive;
 use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
 use twintalk_bytecode::image::Literal;
 
 use crate::class::{ClassId, ClassKind, LinkedMethod};
@@ -23,6 +24,17 @@ use crate::value::{Kind, Value};
 use crate::vm::Vm;
 use crate::world::Answer;
 
+/// An old object that was written to.
+pub(crate) struct Written {
+    /// The twin of the turn that it belongs to.
+    twin: usize,
+    /// Its number within that.
+    pub number: u32,
+    pub object: Value,
+    /// Its index among all that were written to.
+    pub index: usize,
+}
+
 impl Vm {
     // ---- at the end of a turn ----
 
@@ -30,7 +42,7 @@ impl Vm {
     pub(crate) fn check_twins(&mut self, world: &mut Asked<'_>) -> End {
         let mut nth = 0;
         // What was written to is looked at once, however many twins there are.
-        let (mut known, mut written_to) = (0, Vec::new());
+        let (mut known, mut written_to) = (0, SmallVec::<[bool; 16]>::new());
         while nth < self.run.turn.twins.len() {
             written_to.resize(self.run.turn.twins.len(), false);
             for object in self.heap.written_after(known) {
@@ -272,19 +284,14 @@ impl Vm {
     /// Writes out what became of each twin, and hands over the rest.
     pub(crate) fn write_effects(&mut self) -> Result<Effects, Fault> {
         self.bring_of_others()?;
-        // By twin: the old objects of it that were written to, each with its number within the twin and its index among
-        // all.
-        let mut written: Vec<Vec<(u32, Value, usize)>> = vec![Vec::new(); self.run.turn.twins.len()];
-        for (index, object) in self.heap.written_after(0).enumerate() {
-            if let Some((twin, number)) = self.place_in_twin(object) {
-                written[twin].push((number, object, index));
-            }
-        }
+        let written = self.written_objects();
+        let mut written = &written[..];
         let mut twins = Vec::new();
         let mut waited_for: FxHashSet<u64> = FxHashSet::default();
-        for (nth, mut objects) in written.into_iter().enumerate() {
+        for nth in 0..self.run.turn.twins.len() {
+            let objects;
+            (objects, written) = written.split_at(written.partition_point(|object| object.twin <= nth));
             let twin = &self.run.turn.twins[nth];
-            let path = twin.path.to_string();
             // Made again after it was removed: the later entry speaks for the path.
             if self.run.turn.find(&twin.path) != Some(nth) {
                 continue;
@@ -294,9 +301,8 @@ impl Vm {
             } else if !self.is_changed(nth, !objects.is_empty() || twin.waits_otherwise()) {
                 None
             } else {
-                objects.sort_by_key(|&(number, _, _)| number);
                 let mut waiting = twin.waiting.clone();
-                let change = self.write_twin(nth, &objects, &mut waiting)?;
+                let change = self.write_twin(nth, objects, &mut waiting)?;
                 // Of these the answer is awaited from elsewhere.
                 let new = waiting.into_iter().filter(|&promise| self.heap.number(promise) == 0);
                 let open = new.filter(|&promise| !self.is_settled(promise));
@@ -306,14 +312,29 @@ impl Vm {
                     TwinChange::Image(_) | TwinChange::Carried(_) | TwinChange::Removed => true,
                 })
             };
-            twins.extend(change.map(|change| TwinEffect { path, change }));
+            let path = &self.run.turn.twins[nth].path;
+            twins.extend(change.map(|change| TwinEffect { path: path.clone(), change }));
         }
         let mut effects = std::mem::take(&mut self.run.turn.effects);
         effects.twins = twins;
-        for send in &mut effects.far_sends {
-            send.wants_reply = waited_for.contains(&send.promise);
+        if !waited_for.is_empty() {
+            for send in &mut effects.far_sends {
+                send.wants_reply = waited_for.contains(&send.promise);
+            }
         }
         Ok(effects)
+    }
+
+    /// The old objects that were written to, by twin and then by their number within it.
+    fn written_objects(&self) -> SmallVec<[Written; 2]> {
+        let mut written: SmallVec<[Written; 2]> = SmallVec::new();
+        for (index, object) in self.heap.written_after(0).enumerate() {
+            if let Some((twin, number)) = self.place_in_twin(object) {
+                written.push(Written { twin, number, object, index });
+            }
+        }
+        written.sort_by_key(|object| (object.twin, object.number));
+        written
     }
 
     /// Brings in the parts of long collections that one twin has of another: they are written whole, as its own.
@@ -339,12 +360,7 @@ impl Vm {
     }
 
     /// `objects`: those of it that were written to, by their number. `waiting`: its promises that wait; those of this turn that it keeps are added.
-    fn write_twin(
-        &mut self,
-        nth: usize,
-        objects: &[(u32, Value, usize)],
-        waiting: &mut Vec<Value>,
-    ) -> Result<TwinChange, Fault> {
+    fn write_twin(&mut self, nth: usize, objects: &[Written], waiting: &mut Vec<Value>) -> Result<TwinChange, Fault> {
         let twin = &self.run.turn.twins[nth];
         let path = twin.path.clone();
         let mut numbering = Numbering::of_twin(nth, twin.counter, waiting);
@@ -367,9 +383,20 @@ impl Vm {
                 Ok(TwinChange::Carried(Whole { bytes: image, at_rest }))
             }
             Birth::Loaded => {
-                let mut delta = Vec::new();
+                let mut delta = Vec::with_capacity(24);
                 let has_parts =
                     self.encode_delta(nth, objects, waiting, &mut numbering, &mut delta).map_err(refused)?;
+                if let Some(image) = self.with_slots_replaced(nth, &delta) {
+                    debug_assert!(
+                        has_parts || twin.has_parts || {
+                            let mut whole = Vec::new();
+                            self.encode_image(twin.value, waiting, &mut numbering, &mut whole).map_err(refused)?;
+                            whole == image
+                        },
+                        "a twin with some slots replaced is what it is when all of it is written"
+                    );
+                    return Ok(TwinChange::Delta { delta, at_rest: AtRest { image, pieces: Vec::new() } });
+                }
                 if has_parts || twin.has_parts {
                     let before = self.at_rest_before(&path)?;
                     let at_rest =
@@ -380,6 +407,13 @@ impl Vm {
                 Ok(TwinChange::Delta { delta, at_rest: AtRest { image, pieces: Vec::new() } })
             }
         }
+    }
+
+    /// The twin as it is now, if all that changed are values in slots where others stood: then it need not be written whole.
+    fn with_slots_replaced(&self, nth: usize, delta: &[u8]) -> Option<Vec<u8>> {
+        let mut world = self.run.world?;
+        let Answer::Here(Some(before)) = world.near_twin(&self.run.turn.twins[nth].path) else { return None };
+        self.shapes.with_slots_replaced(before, delta)
     }
 
     // ---- twins with parts of long collections: what replay does, so that it gives the same ----

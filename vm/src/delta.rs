@@ -137,10 +137,57 @@ impl Shapes {
     /// # Errors
     /// When one is damaged, or the delta does not belong to the image.
     pub fn apply_delta(&self, image: &[u8], pieces: Pieces<'_>, delta: &[u8]) -> Result<AtRest, DecodeError> {
+        if let Some(image) = self.with_slots_replaced(image, delta) {
+            return Ok(AtRest { image, pieces: Vec::new() });
+        }
         let mut graph = Graph::read(self, image, pieces)?;
         graph.image_before = std::mem::take(&mut graph.met);
         graph.apply(delta)?;
         graph.finish(image.len() + delta.len())
+    }
+
+    /// The image after a turn that put plain values into slots where plain values stood, and did nothing else: all of it
+    /// but these is what it was. `None` where the turn did more than that, or the bytes are not what they should be.
+    ///
+    /// Cost: one pass over the slots, nothing but the result is allocated.
+    pub fn with_slots_replaced(&self, image: &[u8], delta: &[u8]) -> Option<Vec<u8>> {
+        let mut rest = Reader::new(image);
+        let (shape, counter) = (rest.number32().ok()?, rest.number32().ok()?);
+        if rest.bytes.first() == Some(&tag::WAITING) {
+            return None;
+        }
+        let slots = self.get(shape)?.slots.len();
+        let mut changes = Reader::new(delta);
+        if changes.number32().ok()? != counter {
+            return None;
+        }
+        let mut new = Vec::with_capacity(image.len() + delta.len());
+        // Up to where the image has been taken, and the next slot of it.
+        let (mut taken, mut next) = (0, 0);
+        while !changes.is_empty() {
+            if changes.byte().ok()? != change::SLOT {
+                return None;
+            }
+            let index = usize::try_from(changes.number().ok()?).ok()?;
+            // They come in ascending order.
+            if index < next || index >= slots {
+                return None;
+            }
+            while next < index {
+                skip(self, &mut rest)?;
+                next += 1;
+            }
+            let start = image.len() - rest.bytes.len();
+            new.extend_from_slice(&image[taken..start]);
+            skip_plain(&mut rest)?;
+            taken = image.len() - rest.bytes.len();
+            next += 1;
+            let value = changes.bytes;
+            skip_plain(&mut changes)?;
+            new.extend_from_slice(&value[..value.len() - changes.bytes.len()]);
+        }
+        new.extend_from_slice(&image[taken..]);
+        Some(new)
     }
 
     /// A twin that a record has whole, with its parts as pieces; `before` is what it was, if it only was carried over to
@@ -241,6 +288,45 @@ fn plain(reader: &mut Reader<'_>, first: u8) -> Got<bool> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// Passes over a plain value; `None` where there is none.
+fn skip_plain(reader: &mut Reader<'_>) -> Option<()> {
+    let first = reader.byte().ok()?;
+    plain(reader, first).ok()?.then_some(())
+}
+
+/// Passes over a value and all that it brings.
+fn skip(shapes: &Shapes, reader: &mut Reader<'_>) -> Option<()> {
+    let mut left = 1usize;
+    while left > 0 {
+        left -= 1;
+        let first = reader.byte().ok()?;
+        if plain(reader, first).ok()? {
+            continue;
+        }
+        match first {
+            tag::BACK | tag::PIECE => {
+                reader.number32().ok()?;
+            }
+            tag::OBJECT | tag::OBJECT_IMMUTABLE => {
+                reader.number32().ok()?;
+                left += shapes.slot_count(reader.number32().ok()?).ok()?;
+            }
+            tag::INDEXED | tag::INDEXED_IMMUTABLE => {
+                reader.number32().ok()?;
+                reader.number32().ok()?;
+                left += reader.length().ok()?;
+            }
+            tag::RAW | tag::RAW_IMMUTABLE => {
+                reader.number32().ok()?;
+                reader.number32().ok()?;
+                reader.sized().ok()?;
+            }
+            _ => return None,
+        }
+    }
+    Some(())
 }
 
 impl<'a> Graph<'a> {

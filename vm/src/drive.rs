@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use crate::class::{LinkedMethod, Target};
 use crate::fault::Fault;
 use crate::interpret::{Exit, Flow};
+use crate::name::Name;
 use crate::primitive::{Primitive, Stop, Window};
 use crate::symbol::{Symbol, argument_count};
 use crate::turn::{Mode, first_segment};
@@ -69,11 +70,11 @@ pub(crate) enum Question {
     /// In a program: a far send.
     FarSend {
         /// Whom.
-        path: String,
+        path: Name,
         /// The prototype that the reference says the twin has.
-        kind: Option<String>,
+        kind: Option<Name>,
         /// What.
-        selector: String,
+        selector: Name,
         /// With what.
         arguments: Vec<u8>,
     },

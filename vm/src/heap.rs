@@ -26,6 +26,8 @@
 use std::alloc::{self, Layout};
 use std::ptr::NonNull;
 
+use smallvec::SmallVec;
+
 use crate::value::Value;
 
 /// The number of a class in the VM's table.
@@ -777,14 +779,14 @@ impl Heap {
 
     /// The indices at which the `nth` written object differs from what it was, slots or elements;
     /// for a raw one a single index 0 if it differs at all.
-    pub(crate) fn changed_indices(&self, nth: usize) -> Vec<usize> {
+    pub(crate) fn changed_indices(&self, nth: usize) -> SmallVec<[usize; 4]> {
         let before = self.region.before[nth];
         let old = &self.region.before_words[before.start..before.start + before.words];
         let new = self.words(before.object);
         let header = old[0];
         let first = if header & INDEXED == 0 { 1 } else { 2 };
         if header & RAW != 0 {
-            return if old[1..] == new[1..] { Vec::new() } else { vec![0] };
+            return if old[1..] == new[1..] { SmallVec::new() } else { SmallVec::from_slice(&[0]) };
         }
         // A part that was brought in is what it was.
         let same = |old: u64, new: u64| {

@@ -735,8 +735,13 @@ impl Vm {
     /// Opens the first frame of a run and puts `values`, a receiver and its arguments, where the
     /// window of the method to be run will be.
     pub(crate) fn begin(&mut self, values: &[Value]) -> *mut Value {
+        self.run.stack.reset();
+        self.open(values)
+    }
+
+    /// The same where nothing on the stack is of another run.
+    pub(crate) fn open(&mut self, values: &[Value]) -> *mut Value {
         let run = &mut self.run;
-        run.stack.reset();
         run.question = None;
         run.fault = None;
         run.unwind = None;

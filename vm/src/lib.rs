@@ -24,6 +24,8 @@ pub mod heap;
 #[allow(unsafe_code, reason = "handlers run verified code without checking it again")]
 pub mod interpret;
 pub mod link;
+#[allow(unsafe_code, reason = "the bytes of a short name are text")]
+mod name;
 pub mod number;
 mod part;
 pub mod primitive;
@@ -53,6 +55,7 @@ pub use delta::{AtRest, PieceChange, Pieces};
 pub use fault::{ExceptionKind, Fault};
 pub use link::LinkError;
 pub use link::earlier::Program as EarlierProgram;
+pub use name::Name;
 pub use shape::{Shape, Shapes};
 pub use symbol::Symbol;
 pub use tree::Tree;

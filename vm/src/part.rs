@@ -17,7 +17,7 @@ use rustc_hash::FxHashSet;
 
 use crate::codec::DecodeError;
 use crate::heap;
-use crate::primitive::{Stop, Window};
+use crate::primitive::{Few, Stop, Window};
 use crate::value::Value;
 use crate::vm::Vm;
 use crate::world::Answer;
@@ -384,14 +384,14 @@ impl Vm {
     }
 
     /// The values, with every part that they reach brought in, so that they can be written whole. Objects move.
-    pub(crate) fn brought_whole(&mut self, values: Vec<Value>) -> Result<Vec<Value>, Stop> {
+    pub(crate) fn brought_whole(&mut self, values: Few) -> Result<Few, Stop> {
         if self.run.turn.all_brought() {
             return Ok(values);
         }
         self.with_handles(|vm, first| {
             vm.run.handles.extend_from_slice(&values);
             vm.bring_reached(first, None)?;
-            Ok(vm.run.handles[first..].to_vec())
+            Ok(Few::from_slice(&vm.run.handles[first..]))
         })
     }
 

@@ -7,6 +7,8 @@
 //! Values move whenever something is allocated, so a primitive reads receiver and arguments from its
 //! [`Window`] again after each allocation.
 
+use smallvec::SmallVec;
+
 use crate::class::Hit;
 use crate::fault::ExceptionKind;
 use crate::symbol::Symbol;
@@ -15,6 +17,9 @@ use crate::vm::Vm;
 
 /// A primitive: answers a value, or says what is to happen instead.
 pub type Primitive = fn(&mut Vm, Window) -> Result<Value, Stop>;
+
+/// Values of which there are most often few, such as arguments.
+pub(crate) type Few = SmallVec<[Value; 6]>;
 
 /// A row of the table.
 pub type Row = (&'static str, Primitive);
@@ -40,6 +45,11 @@ impl Window {
     pub fn argument(self, vm: &Vm, index: usize) -> Value {
         debug_assert!(index < self.argument_count, "a selector has as many arguments");
         vm.stack_at(self.base + 1 + index)
+    }
+
+    /// All arguments.
+    pub(crate) fn arguments(self, vm: &Vm) -> Few {
+        (0..self.argument_count).map(|index| self.argument(vm, index)).collect()
     }
 }
 

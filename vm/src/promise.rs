@@ -197,11 +197,11 @@ impl Vm {
             return Ok(());
         }
         // The answer is there: the twin sends itself a message whose promise holds it already.
-        let path = self.run.turn.twins[owner].path.to_string();
+        let path = self.run.turn.twins[owner].path.clone();
         let number = self.run.turn.next_promise();
         let arguments = crate::codec::number_argument(number);
         self.leave(2 * path.len() + THEN.len() + arguments.len())?;
-        if self.run.turn.queue(path.clone(), path, THEN.to_owned(), arguments).is_none() {
+        if self.run.turn.queue(path.clone(), path, THEN.into(), arguments).is_none() {
             return Err(self.raise(ExceptionKind::Error, "a turn has at most 65,536 far sends"));
         }
         let again = self.new_promise(number)?;

@@ -12,7 +12,8 @@ use crate::codec::EncodeError;
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
 use crate::heap;
-use crate::primitive::{Stop, Window};
+use crate::name::Name;
+use crate::primitive::{Few, Stop, Window};
 use crate::symbol::Symbol;
 use crate::turn::Mode;
 use crate::value::Value;
@@ -191,16 +192,16 @@ impl Vm {
 
     /// `receiver ! message`: the promise, or the question that brings it.
     pub(crate) fn queue_far_send(&mut self, window: Window, selector: Symbol) -> Result<Value, Stop> {
-        let Some(path) = self.path_of(window.receiver(self)).map(str::to_owned) else {
+        let Some(path) = self.path_of(window.receiver(self)).map(Name::from) else {
             let name = self.class_name(window.receiver(self)).to_owned();
             return Err(self.raise(
                 ExceptionKind::ArgumentError,
                 format!("`!` sends to a twin, but this receiver is of {name}: send to it without `!`"),
             ));
         };
-        let kind = self.kind_of_twin(window.receiver(self)).map(str::to_owned);
+        let kind = self.kind_of_twin(window.receiver(self)).map(Name::from);
         let arguments = self.encode_window(window, selector)?;
-        let selector = self.symbols.name(selector).to_owned();
+        let selector = Name::from(self.symbols.name(selector));
         let sent = self.send_far_message(path, selector, arguments);
         match (&sent, &mut self.run.question) {
             (Err(Stop::Ask), Some(Question::FarSend { kind: asked, .. })) => *asked = kind,
@@ -215,12 +216,7 @@ impl Vm {
     }
 
     /// A message to a twin in a later turn: the promise, or the question that brings it.
-    pub(crate) fn send_far_message(
-        &mut self,
-        path: String,
-        selector: String,
-        arguments: Vec<u8>,
-    ) -> Result<Value, Stop> {
+    pub(crate) fn send_far_message(&mut self, path: Name, selector: Name, arguments: Vec<u8>) -> Result<Value, Stop> {
         if self.run.turn.query {
             return Err(self.raise(ExceptionKind::QueryWrites, "a query sends nothing, but this one sends with `!`"));
         }
@@ -231,7 +227,7 @@ impl Vm {
             }
             Mode::Turn => {
                 self.leave(path.len() + selector.len() + arguments.len())?;
-                let sender = self.path_of(self.run.turn.current).unwrap_or_default().to_owned();
+                let sender = Name::from(self.path_of(self.run.turn.current).unwrap_or_default());
                 let Some(promise) = self.run.turn.queue(sender, path, selector, arguments) else {
                     return Err(self.raise(ExceptionKind::Error, "a turn has at most 65,536 far sends"));
                 };
@@ -251,9 +247,8 @@ impl Vm {
             };
             return Err(self.raise(ExceptionKind::ArgumentError, text));
         }
-        let values = (0..window.argument_count).map(|index| window.argument(self, index)).collect();
-        let values = self.brought_whole(values)?;
-        let mut bytes = Vec::new();
+        let values = self.brought_whole(window.arguments(self))?;
+        let mut bytes = Vec::with_capacity(16);
         match self.encode_arguments(&values, &mut bytes) {
             Ok(()) => Ok(bytes),
             Err(error) => Err(self.refuse_to_write(error, |prototype| {
@@ -278,7 +273,7 @@ impl Vm {
         if shared {
             return Ok(value);
         }
-        let value = self.brought_whole(vec![value])?[0];
+        let value = self.brought_whole(Few::from_slice(&[value]))?[0];
         let mut bytes = Vec::new();
         if let Err(error) = self.encode_message(value, &mut bytes) {
             return Err(self.refuse_to_write(error, |prototype| {

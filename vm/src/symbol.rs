@@ -41,9 +41,10 @@ impl Symbols {
 
 /// How many arguments a selector takes: none, one for a binary one, one a colon for keywords.
 pub fn argument_count(selector: &str) -> usize {
-    match selector.chars().next() {
-        Some(first) if first.is_alphabetic() || first == '_' => selector.matches(':').count(),
-        Some(_) => 1,
-        None => 0,
-    }
+    let is_word = match selector.as_bytes().first() {
+        Some(first) if first.is_ascii() => first.is_ascii_alphabetic() || *first == b'_',
+        Some(_) => selector.starts_with(char::is_alphabetic),
+        None => return 0,
+    };
+    if is_word { selector.bytes().filter(|&byte| byte == b':').count() } else { 1 }
 }

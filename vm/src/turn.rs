@@ -22,7 +22,8 @@ use crate::delta::{AtRest, PieceChange};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::link::earlier::Program as EarlierProgram;
-use crate::primitive::Stop;
+use crate::name::Name;
+use crate::primitive::{Few, Stop};
 use crate::symbol::Symbol;
 use crate::value::Value;
 use crate::vm::{ARGUMENTS_MAX, Limits, Vm};
@@ -193,7 +194,7 @@ pub struct Effects {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TwinEffect {
     /// The twin.
-    pub path: String,
+    pub path: Name,
     /// What became of it.
     pub change: TwinChange,
 }
@@ -263,12 +264,12 @@ impl TwinChange {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FarSend {
     /// The twin that sent it.
-    pub sender: String,
+    pub sender: Name,
     /// Whom it is for.
-    pub path: String,
+    pub path: Name,
     /// The selector; of [`MAKE`] and [`ENSURE`] the arguments are one symbol, the prototype; of [`CLONE`] those of
     /// [`Action::Clone`].
-    pub selector: String,
+    pub selector: Name,
     /// The arguments.
     pub arguments: Vec<u8>,
     /// The number of its promise within the composite.
@@ -276,7 +277,7 @@ pub struct FarSend {
     /// Whether the promise outlives the turn: a slot reaches it, or a block waits for it.
     pub wants_reply: bool,
     /// The prototype that the reference says the receiver has.
-    pub kind: Option<String>,
+    pub kind: Option<Name>,
 }
 
 /// The selector under which the making of a twin travels.
@@ -331,7 +332,7 @@ pub(crate) enum Birth {
 
 /// A twin that the turn has met.
 pub(crate) struct TwinInTurn {
-    pub path: Box<str>,
+    pub path: Name,
     pub value: Value,
     pub birth: Birth,
     /// The next number for an object of it.
@@ -383,7 +384,8 @@ pub struct TurnState {
     pub(crate) broken: Option<String>,
     /// Whether one of them takes nothing but queries.
     pub(crate) meets_quarantine: bool,
-    by_path: FxHashMap<Box<str>, usize>,
+    /// Which of them has a path, once they are more than [`FEW_TWINS`]. Of a path removed and made again the later counts.
+    by_path: FxHashMap<Name, usize>,
     /// By the number that an object's header has, less one: the twin it belongs to, and its number within that.
     numbers: Vec<(u32, u32)>,
     /// By twin and number within it: the number within the turn of a part that is kept as a piece of its own.
@@ -435,8 +437,7 @@ impl TurnState {
     }
 
     /// Makes it ready for another turn; keeps its memory.
-    fn reset(&mut self, mode: Mode) {
-        self.mode = mode;
+    fn reset(&mut self) {
         self.current = Value::NIL;
         self.query = false;
         self.composite.clear();
@@ -473,17 +474,15 @@ impl TurnState {
     }
 
     pub(crate) fn find(&self, path: &str) -> Option<usize> {
-        // Most turns meet one twin or two.
-        if self.twins.len() <= 4 {
-            // Of a path removed and made again the later counts.
-            return self.twins.iter().rposition(|twin| &*twin.path == path);
+        if self.twins.len() <= FEW_TWINS {
+            return self.twins.iter().rposition(|twin| *twin.path == *path);
         }
         self.by_path.get(path).copied()
     }
 
     pub(crate) fn add(&mut self, path: &str, value: Value, birth: Birth, counter: u32) -> usize {
         let nth = self.twins.len();
-        let earlier = self.by_path.insert(path.into(), nth).map(|earlier| &self.twins[earlier]);
+        let earlier = self.find(path).map(|earlier| &self.twins[earlier]);
         let replaces = earlier.is_some_and(|earlier| earlier.birth != Birth::Made || earlier.replaces);
         self.twins.push(TwinInTurn {
             path: path.into(),
@@ -500,6 +499,11 @@ impl TurnState {
             settled: Vec::new(),
             has_parts: false,
         });
+        if nth > FEW_TWINS {
+            self.by_path.insert(path.into(), nth);
+        } else if nth == FEW_TWINS {
+            self.by_path.extend(self.twins.iter().enumerate().map(|(nth, twin)| (twin.path.clone(), nth)));
+        }
         nth
     }
 
@@ -552,7 +556,7 @@ impl TurnState {
     }
 
     /// Notes a far send; answers the number of its promise.
-    pub(crate) fn queue(&mut self, sender: String, path: String, selector: String, arguments: Vec<u8>) -> Option<u64> {
+    pub(crate) fn queue(&mut self, sender: Name, path: Name, selector: Name, arguments: Vec<u8>) -> Option<u64> {
         u16::try_from(self.effects.far_sends.len()).ok()?;
         let promise = self.next_promise();
         let (wants_reply, kind) = (false, None);
@@ -576,6 +580,9 @@ impl TurnState {
         first_segment(path) == self.composite
     }
 }
+
+/// Up to how many twins are sought one by one: most turns meet one or two.
+const FEW_TWINS: usize = 4;
 
 /// How many bytes a turn may leave: what the record of it may have.
 pub(crate) const LEFT_BYTES_MAX: usize = 16 << 20;
@@ -605,7 +612,8 @@ impl Vm {
     pub fn run_turn(&mut self, world: &mut dyn World, input: &TurnInput<'_>) -> TurnEnd {
         let run = self.spare_runs.pop().unwrap_or_else(|| Vm::new_run(input.limits.memory_bytes));
         let resting = self.swap_run(run);
-        self.clear_run(input.limits);
+        self.run.fuel = input.limits.fuel;
+        self.heap.region_mut().set_cap_bytes(input.limits.memory_bytes);
         self.profile_turn(input);
         let outcome = self.with_world(world, |vm, world| vm.turn(world, input));
         let outcome = if self.run.turn.not_yet { Outcome::Needs } else { outcome };
@@ -615,29 +623,27 @@ impl Vm {
         let fuel_used = input.limits.fuel.saturating_sub(self.run.fuel.max(0));
         let broken = self.run.turn.broken.take();
         self.profile_turn_end(input, fuel_used, &outcome);
-        self.heap.clear_region();
-        self.run.turn.reset(Mode::Turn);
+        self.clear_run();
         let run = self.swap_run(resting);
         self.spare_runs.push(run);
         TurnEnd { outcome, answers, used_random, fuel_used, broken }
     }
 
-    /// Makes the run in hand ready for a turn.
-    fn clear_run(&mut self, limits: Limits) {
+    /// Drops what is left of a turn, so that the run is ready for another.
+    fn clear_run(&mut self) {
         self.heap.clear_region();
-        self.heap.region_mut().set_cap_bytes(limits.memory_bytes);
         self.run.handles.clear();
         self.run.raise = None;
         self.run.unwind = None;
         self.run.question = None;
         self.run.fault = None;
         self.run.intrinsic = None;
-        self.run.fuel = limits.fuel;
-        self.run.turn.reset(Mode::Turn);
+        self.run.turn.reset();
     }
 
     fn turn(&mut self, world: &mut Asked<'_>, input: &TurnInput<'_>) -> Outcome {
         let turn = &mut self.run.turn;
+        turn.mode = Mode::Turn;
         turn.composite.push_str(first_segment(input.path));
         turn.turn = input.turn;
         turn.now_ns = input.now_ns;
@@ -652,7 +658,7 @@ impl Vm {
             End::NotYet => return Outcome::Needs,
         };
         let mut reply = Vec::new();
-        let answer = match self.brought_whole(vec![answer]) {
+        let answer = match self.brought_whole(Few::from_slice(&[answer])) {
             Ok(answer) => answer[0],
             Err(stop) => return Outcome::Failed(self.fault_of_stop(stop)),
         };
@@ -694,7 +700,7 @@ impl Vm {
                     Ok(None) => return End::NotYet,
                     Err(fault) => return End::Failed(fault),
                 }
-                let arguments: Vec<Value> = self.run.handles.drain(self.run.handles.len() - count..).collect();
+                let arguments: Few = self.run.handles.drain(self.run.handles.len() - count..).collect();
                 let wanted = crate::symbol::argument_count(selector);
                 if wanted != count || count > ARGUMENTS_MAX {
                     let short: String = selector.chars().take(80).collect();
@@ -825,9 +831,10 @@ impl Vm {
         }
         self.run.turn.current = twin;
         self.profile_delivery(nth, selector, arguments, sender.query);
-        let mut values = vec![twin];
+        let mut values = Few::from_slice(&[twin]);
         values.extend_from_slice(arguments);
-        let base = self.begin(&values);
+        // What the turn has done so far left nothing on the stack that is older than it.
+        let base = self.open(&values);
         let step = self.dispatch(base, base, selector, arguments.len(), sender.system, None);
         let flow = self.settle(step, base, base);
         self.go_on(world, flow)

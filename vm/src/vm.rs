@@ -145,7 +145,7 @@ pub struct Run {
     /// The promises of the program that have blocks to run.
     pub(crate) promises: Vec<Value>,
     /// What the turn reads and does.
-    pub(crate) turn: TurnState,
+    pub(crate) turn: Box<TurnState>,
     /// The world of the turn.
     pub(crate) world: Option<TurnWorld>,
     pub(crate) raise: Option<(ClassId, String)>,
@@ -185,7 +185,7 @@ impl Run {
             region: None,
             promise: Value::NIL,
             promises: Vec::new(),
-            turn: TurnState::new(),
+            turn: Box::new(TurnState::new()),
             world: None,
             raise: None,
             unwind: None,

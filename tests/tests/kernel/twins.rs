@@ -100,7 +100,7 @@ impl Twins {
         self.shown.push_str(&effects.output);
         for twin in effects.twins {
             let change = twin.change;
-            let before = self.at_rest.get(&twin.path).cloned().unwrap_or_default();
+            let before = self.at_rest.get(&*twin.path).cloned().unwrap_or_default();
             let mut pieces = |number| before.pieces.get(&number).cloned();
             // What replay makes of it.
             let replayed = match &change {
@@ -108,7 +108,7 @@ impl Twins {
                 TwinChange::Carried(whole) => vm.shapes().settle(&whole.bytes, Some((&before.image, &mut pieces))),
                 TwinChange::Delta { delta, .. } => vm.shapes().apply_delta(&before.image, &mut pieces, delta),
                 TwinChange::Removed => {
-                    self.at_rest.remove(&twin.path);
+                    self.at_rest.remove(&*twin.path);
                     continue;
                 }
             };
@@ -117,14 +117,14 @@ impl Twins {
             assert_eq!(replayed.pieces, change.pieces(), "{}: replay gives what the turn left", twin.path);
             let mut now = if matches!(change, TwinChange::Image(_)) { Twin::default() } else { before.clone() };
             now.take(change.image(), change.pieces());
-            self.at_rest.insert(twin.path, now);
+            self.at_rest.insert(twin.path.to_string(), now);
         }
         for send in effects.far_sends {
             let reply_to = match send.wants_reply {
-                true => ReplyTo::Twin { path: send.sender, promise: send.promise },
+                true => ReplyTo::Twin { path: send.sender.to_string(), promise: send.promise },
                 false => ReplyTo::Nobody,
             };
-            let (path, selector, arguments) = (send.path, send.selector, send.arguments);
+            let (path, selector, arguments) = (send.path.to_string(), send.selector.to_string(), send.arguments);
             self.queue.push_back(Queued::Message { path, selector, arguments, reply_to });
         }
         Ok(reply)

@@ -4,7 +4,7 @@ use rustc_hash::FxHashMap;
 
 use crate::class::{ClassId, ClassKind, Target};
 use crate::heap;
-use crate::primitive::{Row, Stop, Window};
+use crate::primitive::{Few, Row, Stop, Window};
 use crate::primitives::integer::number_hash;
 use crate::primitives::support::{hash_bytes, hash_word};
 use crate::symbol::{Symbol, argument_count};
@@ -153,7 +153,7 @@ fn deep_copy(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     if is_its_own_copy(vm, receiver) || vm.heap.has_flags(receiver, heap::IMMUTABLE) {
         return Ok(receiver);
     }
-    let receiver = vm.brought_whole(vec![receiver])?[0];
+    let receiver = vm.brought_whole(Few::from_slice(&[receiver]))?[0];
     vm.with_handles(|vm, first| {
         // Handles in pairs, object and copy; places of objects are good until the next collection.
         let mut places: FxHashMap<u64, usize> = FxHashMap::default();

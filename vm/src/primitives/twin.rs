@@ -263,7 +263,7 @@ fn release(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     turn_only(vm)?;
     let path = twin_path(vm, window)?;
     if vm.run.turn.find(&path).is_some_and(|nth| vm.run.turn.twins[nth].quarantined) {
-        vm.send_far_message(path, RELEASE.to_owned(), vec![0])?;
+        vm.send_far_message(path.into(), RELEASE.into(), vec![0])?;
     }
     Ok(window.receiver(vm))
 }
@@ -313,7 +313,7 @@ fn clone_as(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         return Err(Stop::Ask);
     }
     let kind = vm.class(vm.class_of(twin)).name;
-    vm.send_far_message(path.clone(), CLONE.to_owned(), arguments)?;
+    vm.send_far_message(path.as_str().into(), CLONE.into(), arguments)?;
     vm.new_reference(&path, Some(kind))
 }
 
@@ -346,7 +346,7 @@ fn emit(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         let text = format!("the name of an event has 1 to {NAME_BYTES_MAX} bytes, but this one has {}", selector.len());
         return Err(vm.raise(ExceptionKind::ArgumentError, text));
     }
-    let values = vm.brought_whole(values)?;
+    let values = vm.brought_whole(values.into())?;
     let mut arguments = Vec::new();
     if let Err(error) = vm.encode_arguments(&values, &mut arguments) {
         return Err(vm.refuse_to_write(error, |prototype| {
@@ -532,7 +532,7 @@ fn make(vm: &mut Vm, window: Window, selector: &str) -> Result<Value, Stop> {
                 let text = format!("{path} is of this composite: make it with `part:of:`, sent to the twin above it");
                 return Err(vm.raise(ExceptionKind::PathError, text));
             }
-            vm.send_far_message(path.clone(), selector.to_owned(), arguments)?;
+            vm.send_far_message(path.as_str().into(), selector.into(), arguments)?;
             vm.new_reference(&path, Some(kind))
         }
     }

@@ -71,7 +71,7 @@ fn made(effects: Effects) -> Vec<(String, Vec<u8>)> {
         TwinChange::Image(whole) => Some(whole.bytes),
         TwinChange::Carried(_) | TwinChange::Delta { .. } | TwinChange::Removed => None,
     };
-    effects.twins.into_iter().filter_map(|twin| Some((twin.path, image(twin.change)?))).collect()
+    effects.twins.into_iter().filter_map(|twin| Some((twin.path.to_string(), image(twin.change)?))).collect()
 }
 
 /// What the clone of a tank is made from, and the program that wrote it.
