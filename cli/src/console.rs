@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 
-use twintalk_runtime::{FaultReport, Given, OpenError, Output, Request, SendError, StoreError};
+use twintalk_runtime::{FaultReport, Given, LookError, OpenError, Output, Request, SendError, StoreError};
 
 use crate::exit::{Exit, Failure};
 use crate::machine;
@@ -150,6 +150,15 @@ impl From<SendError> for Failure {
             SendError::Fault(fault) => Failure::wrong(fault.to_string()),
             SendError::Argument(what) => Failure::wrong(what),
             SendError::Store(error) => Failure::from(error),
+        }
+    }
+}
+
+impl From<LookError> for Failure {
+    fn from(error: LookError) -> Failure {
+        match error {
+            LookError::Question(what) => Failure::wrong(what),
+            LookError::Store(error) => Failure::from(error),
         }
     }
 }

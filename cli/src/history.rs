@@ -82,7 +82,8 @@ fn write_entry(out: &mut impl Write, path: &str, entry: &HistoryEntry) -> io::Re
     Ok(())
 }
 
-fn row(entry: &HistoryEntry) -> Datum {
+/// A record as an object.
+pub fn row(entry: &HistoryEntry) -> Datum {
     let sent = |(twin, selector, values): &(String, String, Vec<Datum>)| {
         Datum::row([
             ("twin", Datum::from(&**twin)),

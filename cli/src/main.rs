@@ -12,6 +12,7 @@ mod compile;
 mod completions;
 mod console;
 mod deadletters;
+mod diff;
 mod disasm;
 mod doc;
 mod exit;
@@ -42,6 +43,7 @@ mod twins;
 mod verb;
 mod verify;
 mod version;
+mod why;
 
 use std::io::{self, Write};
 use std::panic;

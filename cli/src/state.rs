@@ -32,9 +32,15 @@ impl State {
             (None, Some(turn)) => Moment::Turn(turn),
             (None, None) => Moment::Now,
         };
-        let Some(state) = self.look.open()?.state(&self.path, moment)? else {
-            let then = if moment == Moment::Now { "" } else { " then" };
-            return Err(Failure::wrong(format!("there is no twin {}{then}", self.path)));
+        let mut system = self.look.open()?;
+        if moment != Moment::Now {
+            system.check_moment(&self.path, moment)?;
+        }
+        let Some(state) = system.state(&self.path, moment)? else {
+            return Err(Failure::wrong(match moment {
+                Moment::Now => format!("there is no twin {}", self.path),
+                moment => system.absence(&self.path, moment)?,
+            }));
         };
         let mut out = BufWriter::new(io::stdout());
         if self.look.json {

@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use crate::exit::Outcome;
 use crate::{
-    backup, check, check_store, compile, completions, deadletters, disasm, doc, export, feed, fmt, history, import,
-    profile, query, repl, restore, run, send, state, test, twins, verify, version,
+    backup, check, check_store, compile, completions, deadletters, diff, disasm, doc, export, feed, fmt, history,
+    import, profile, query, repl, restore, run, send, state, test, twins, verify, version, why,
 };
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
@@ -23,6 +23,8 @@ pub enum Verb {
     State(state::State),
     Query(query::Query),
     History(history::History),
+    Diff(diff::Diff),
+    Why(why::Why),
     Deadletters(deadletters::Deadletters),
     Verify(verify::Verify),
     CheckStore(check_store::CheckStore),
@@ -53,6 +55,8 @@ impl Verb {
             Verb::State(verb) => verb.run(),
             Verb::Query(verb) => verb.run(),
             Verb::History(verb) => verb.run(),
+            Verb::Diff(verb) => verb.run(),
+            Verb::Why(verb) => verb.run(),
             Verb::Deadletters(verb) => verb.run(),
             Verb::Verify(verb) => verb.run(),
             Verb::CheckStore(verb) => verb.run(),

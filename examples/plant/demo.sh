@@ -116,6 +116,8 @@ if [ -z "$data" ]; then
   look state plant-1/pump-1
   headline "twintalk history plant-1/pump-1, around its alarm"
   look history plant-1/pump-1 --from 2026-03-17T10:59:00Z --to 2026-03-17T11:01:00Z
+  headline "twintalk why plant-1/pump-1 orders: what set it, what sent that, and so on"
+  look why plant-1/pump-1 'orders[1]'
 fi
 headline "twintalk run report.twin"
 "$twintalk" run "$here/report.twin" --store "$store" -- "$first" "$last" "${known[@]}"

@@ -139,6 +139,16 @@ impl Datum {
         }
     }
 
+    /// Whether it is an object that is shown by its slots, rather than as what it stands for.
+    pub(crate) fn is_shown_by_slots(&self) -> bool {
+        match self {
+            Datum::Object { prototype, slots } => {
+                moment_ns(prototype, slots).is_none() && self.as_quantity().is_none() && !slots.is_empty()
+            }
+            _ => false,
+        }
+    }
+
     /// A length of time: the kernel's Duration.
     fn duration(number: &Datum, unit_ns: i64) -> Option<Datum> {
         let nanoseconds = match number {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod changes;
 mod clock;
 mod commit;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod message;
 mod near;
 mod partition;
 mod partitions;
+mod past;
 mod pieces;
 mod place;
 mod post;
@@ -41,6 +43,7 @@ mod upgrade;
 mod values;
 mod verify;
 
+pub use changes::SlotChange;
 pub use clock::{ClockKind, VIRTUAL_START_NS};
 pub use cut::Cut;
 pub use datum::Datum;
@@ -49,6 +52,7 @@ pub use difference::{Change, Difference, Part};
 pub use export::ImportError;
 pub use message::FaultReport;
 pub use partition::Discipline;
+pub use past::{Link, LinkStep, LookError, Reason, TwinDifference};
 pub use program::Program;
 pub use replay::{HistoryEntry, Moment, TwinState, TwinSummary};
 #[doc(hidden)]

@@ -25,6 +25,20 @@ pub enum Moment {
     Time(i64),
     /// After the turn of this number of the composite.
     Turn(u64),
+    /// Before the record at this position of its partition's log.
+    Before(Position),
+}
+
+impl Moment {
+    /// Whether a record at `position` has happened by then.
+    pub(crate) fn includes(self, position: Position, envelope: &record::Envelope<'_>) -> bool {
+        match self {
+            Moment::Now => true,
+            Moment::Time(time_ns) => envelope.time_ns <= time_ns,
+            Moment::Turn(turn) => envelope.turn <= turn,
+            Moment::Before(end) => position < end,
+        }
+    }
 }
 
 /// What a twin was at some moment.
@@ -290,7 +304,7 @@ impl Applied {
 }
 
 /// The records that list a twin, newest first, back to its first life.
-fn chain(
+pub(crate) fn chain(
     store: &dyn Store,
     partition: Partition,
     path: &str,
@@ -342,7 +356,7 @@ pub(crate) fn newest(core: &mut Core, vm: &mut Vm, path: &str) -> Result<Option<
 }
 
 /// A twin at rest, by what records say.
-#[derive(Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct State {
     pub image: Vec<u8>,
     /// By their number.
@@ -380,16 +394,84 @@ impl State {
 }
 
 /// A twin as records left it.
-struct Folded {
-    state: State,
+#[derive(Clone)]
+pub(crate) struct Folded {
+    pub state: State,
+    pub life: u64,
+    pub position: Position,
+    pub turn: u64,
+    pub time_ns: i64,
+}
+
+/// What one record says of a twin.
+pub(crate) struct Step {
+    pub position: Position,
+    pub kind: record::TwinChange,
+    pub turn: u64,
+    pub time_ns: i64,
     life: u64,
-    position: Position,
-    turn: u64,
-    time_ns: i64,
+    /// Whether the bytes are all of it.
+    whole: bool,
+    bytes: Vec<u8>,
+}
+
+impl Step {
+    /// The twin behind this record, of what it was before.
+    pub fn take(
+        &self,
+        partition: Partition,
+        shapes: &Shapes,
+        folded: Option<Folded>,
+    ) -> Result<Option<Folded>, StoreError> {
+        let Step { position, turn, time_ns, life, .. } = *self;
+        let unfit = |_| damaged(partition, position, "a change that does not fit its twin");
+        Ok(match (self.kind, folded) {
+            // The first step is whole: one that is not new is a carried twin.
+            (record::TwinChange::Created, _) | (record::TwinChange::Changed, None) => {
+                let state = State::created(shapes, &self.bytes).map_err(unfit)?;
+                Some(Folded { state, life, position, turn, time_ns })
+            }
+            (record::TwinChange::Removed, _) => None,
+            (record::TwinChange::Touched, folded) => folded.map(|folded| Folded { position, turn, time_ns, ..folded }),
+            (record::TwinChange::Changed, Some(mut folded)) => {
+                folded.state.change(shapes, &self.bytes, self.whole).map_err(unfit)?;
+                Some(Folded { life, position, turn, time_ns, ..folded })
+            }
+        })
+    }
+}
+
+/// The records of a twin up to a moment, oldest first, from the last one for which `is_first` holds; what it says is whole.
+pub(crate) fn steps(
+    store: &dyn Store,
+    partition: Partition,
+    path: &str,
+    newest: Position,
+    moment: Moment,
+    is_first: impl Fn(&record::TwinEffect<'_>) -> bool,
+) -> Result<Vec<Step>, StoreError> {
+    let mut steps = Vec::new();
+    chain(store, partition, path, newest, |position, record, twin| {
+        if !moment.includes(position, &record.envelope) {
+            return Ok(true);
+        }
+        steps.push(Step {
+            position,
+            kind: twin.kind,
+            turn: record.envelope.turn,
+            time_ns: record.envelope.time_ns,
+            life: twin.life,
+            whole: twin.prototype.is_some(),
+            bytes: twin.bytes.to_vec(),
+        });
+        Ok(!is_first(twin))
+    })?;
+    steps.reverse();
+    Ok(steps)
 }
 
 /// Folds the records of a twin up to a moment. `None`: there was none then.
-fn fold(
+pub(crate) fn fold(
     store: &dyn Store,
     partition: Partition,
     vm: &Vm,
@@ -397,51 +479,14 @@ fn fold(
     newest: Position,
     moment: Moment,
 ) -> Result<Option<Folded>, StoreError> {
-    // From the newest record back to the last one that says all of the twin, then forwards.
-    let mut steps = Vec::new();
-    chain(store, partition, path, newest, |position, record, twin| {
-        let counts = match moment {
-            Moment::Now => true,
-            Moment::Time(time_ns) => record.envelope.time_ns <= time_ns,
-            Moment::Turn(turn) => record.envelope.turn <= turn,
-        };
-        if !counts {
-            return Ok(true);
-        }
-        let whole = match twin.kind {
-            record::TwinChange::Created | record::TwinChange::Removed => true,
-            record::TwinChange::Changed => twin.prototype.is_some() && !vm.shapes().has_pieces(twin.bytes),
-            record::TwinChange::Touched => false,
-        };
-        steps.push((
-            position,
-            twin.kind,
-            twin.life,
-            twin.prototype.is_some(),
-            twin.bytes.to_vec(),
-            record.envelope.turn,
-            record.envelope.time_ns,
-        ));
-        Ok(!whole)
-    })?;
-    let mut folded: Option<Folded> = None;
-    for (position, kind, life, whole, bytes, turn, time_ns) in steps.into_iter().rev() {
-        let unfit = |_| damaged(partition, position, "a change that does not fit its twin");
-        folded = match (kind, folded) {
-            // The first step back is whole: one that is not new is a carried twin.
-            (record::TwinChange::Created, _) | (record::TwinChange::Changed, None) => {
-                let state = State::created(vm.shapes(), &bytes).map_err(unfit)?;
-                Some(Folded { state, life, position, turn, time_ns })
-            }
-            (record::TwinChange::Removed, _) => None,
-            (record::TwinChange::Touched, folded) => folded.map(|folded| Folded { position, turn, time_ns, ..folded }),
-            (record::TwinChange::Changed, Some(mut folded)) => {
-                folded.state.change(vm.shapes(), &bytes, whole).map_err(unfit)?;
-                Some(Folded { life, position, turn, time_ns, ..folded })
-            }
-        };
-    }
-    Ok(folded)
+    // From the last record that says all of the twin.
+    let is_whole = |twin: &record::TwinEffect<'_>| match twin.kind {
+        record::TwinChange::Created | record::TwinChange::Removed => true,
+        record::TwinChange::Changed => twin.prototype.is_some() && !vm.shapes().has_pieces(twin.bytes),
+        record::TwinChange::Touched => false,
+    };
+    let steps = steps(store, partition, path, newest, moment, is_whole)?;
+    steps.iter().try_fold(None, |folded, step| step.take(partition, vm.shapes(), folded))
 }
 
 impl System {
@@ -488,20 +533,9 @@ impl System {
         load(&mut core.residents, &*core.store, core.partition, path)?;
         let last = core.residents.get(path).map_or(Position::START, |view| view.last);
         let Some(folded) = fold(&*core.store, core.partition, vm, path, last, moment)? else { return Ok(None) };
-        let State { image, pieces } = folded.state;
-        let (prototype, slots) =
-            values::slots_of_image(&image, &mut |number| pieces.get(&number).cloned(), vm.shapes())
-                .map_err(|_| damaged(core.partition, folded.position, "a twin that cannot be read"))?;
-        Ok(Some(TwinState {
-            path: path.to_owned(),
-            prototype,
-            life: folded.life,
-            position: folded.position,
-            turn: folded.turn,
-            time_ns: folded.time_ns,
-            quarantined: moment == Moment::Now && core.supervisor.is_quarantined(path),
-            slots,
-        }))
+        let mut state = shown(vm.shapes(), core.partition, path, folded)?;
+        state.quarantined = moment == Moment::Now && core.supervisor.is_quarantined(path);
+        Ok(Some(state))
     }
 
     /// The records that list a twin between two times (in nanoseconds since 1970 UTC, both included), oldest first.
@@ -527,14 +561,7 @@ impl System {
             if from_ns.is_some_and(|from_ns| record.envelope.time_ns < from_ns) {
                 return Ok(false);
             }
-            let data = |bytes: &[u8]| {
-                if bytes.is_empty() {
-                    return Ok(Vec::new());
-                }
-                values::data_of_arguments(bytes, vm.shapes())
-                    .map_err(|_| damaged(partition, position, "arguments that cannot be read"))
-            };
-            entries.push(entry(position, record, twin, data)?);
+            entries.push(entry(position, record, twin, |bytes| data(vm.shapes(), partition, position, bytes))?);
             Ok(true)
         })?;
         entries.reverse();
@@ -552,13 +579,7 @@ impl System {
         let mut entries = Vec::new();
         each_record(&*core.store, partition, Position::FIRST, |position, record, _| {
             if record.composite() == composite {
-                let data = |bytes: &[u8]| {
-                    if bytes.is_empty() {
-                        return Ok(Vec::new());
-                    }
-                    values::data_of_arguments(bytes, vm.shapes())
-                        .map_err(|_| damaged(partition, position, "arguments that cannot be read"))
-                };
+                let data = |bytes: &[u8]| data(vm.shapes(), partition, position, bytes);
                 entries.push(entry(position, record, record.receiver(), data)?);
             }
             Ok(())
@@ -576,7 +597,42 @@ impl System {
     }
 }
 
-fn entry(
+/// A folded twin as a user sees it.
+pub(crate) fn shown(
+    shapes: &Shapes,
+    partition: Partition,
+    path: &str,
+    folded: Folded,
+) -> Result<TwinState, StoreError> {
+    let State { image, pieces } = folded.state;
+    let (prototype, slots) = values::slots_of_image(&image, &mut |number| pieces.get(&number).cloned(), shapes)
+        .map_err(|_| damaged(partition, folded.position, "a twin that cannot be read"))?;
+    Ok(TwinState {
+        path: path.to_owned(),
+        prototype,
+        life: folded.life,
+        position: folded.position,
+        turn: folded.turn,
+        time_ns: folded.time_ns,
+        quarantined: false,
+        slots,
+    })
+}
+
+/// Arguments as a user sees them.
+pub(crate) fn data(
+    shapes: &Shapes,
+    partition: Partition,
+    position: Position,
+    bytes: &[u8],
+) -> Result<Vec<Datum>, StoreError> {
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    values::data_of_arguments(bytes, shapes).map_err(|_| damaged(partition, position, "arguments that cannot be read"))
+}
+
+pub(crate) fn entry(
     position: Position,
     record: &Record<'_>,
     twin: &record::TwinEffect<'_>,

@@ -6,6 +6,7 @@ mod demo;
 mod doc;
 mod folder;
 mod machine;
+mod past;
 mod profile;
 mod repl;
 mod shown;
