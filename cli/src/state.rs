@@ -7,19 +7,15 @@ use twintalk_runtime::datum::Datum;
 use twintalk_runtime::{Moment, TwinState, json, time};
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::store::{Look, moment_ns};
+use crate::store::{At, Look};
 
 /// Print the slots of a twin, now or then
 #[derive(Args)]
 pub struct State {
     /// The twin
     path: String,
-    /// As it was at this time
-    #[arg(long, value_name = "TIME", value_parser = moment_ns, conflicts_with = "turn")]
-    at: Option<i64>,
-    /// As it was after this turn of its composite
-    #[arg(long = "rev", value_name = "N")]
-    turn: Option<u64>,
+    #[command(flatten)]
+    at: At,
     #[command(flatten)]
     look: Look,
 }
@@ -27,11 +23,7 @@ pub struct State {
 impl State {
     /// Prints it.
     pub fn run(self) -> Outcome {
-        let moment = match (self.at, self.turn) {
-            (Some(time_ns), _) => Moment::Time(time_ns),
-            (None, Some(turn)) => Moment::Turn(turn),
-            (None, None) => Moment::Now,
-        };
+        let moment = self.at.moment();
         let mut system = self.look.open()?;
         if moment != Moment::Now {
             system.check_moment(&self.path, moment)?;

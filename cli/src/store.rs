@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use twintalk_runtime::{Durability, OpenOptions, Position, Program, System, time};
+use twintalk_runtime::{Durability, Moment, OpenOptions, Position, Program, System, time};
 
 use crate::exit::Failure;
 use crate::terminal::say;
@@ -29,6 +29,24 @@ impl Look {
         let mut system = System::open(options)?;
         say(&reach(&system.ends()?));
         Ok(system)
+    }
+}
+
+/// At which moment a twin is looked at.
+#[derive(Args)]
+pub struct At {
+    /// As it was at this time
+    #[arg(long, value_name = "TIME", value_parser = moment_ns, conflicts_with = "turn")]
+    at: Option<i64>,
+    /// As it was after this turn of its composite
+    #[arg(long = "rev", value_name = "N")]
+    turn: Option<u64>,
+}
+
+impl At {
+    /// The moment; by default now.
+    pub fn moment(&self) -> Moment {
+        self.at.map(Moment::Time).or(self.turn.map(Moment::Turn)).unwrap_or(Moment::Now)
     }
 }
 

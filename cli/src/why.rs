@@ -4,12 +4,12 @@ use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 use twintalk_runtime::datum::{Datum, message_text};
-use twintalk_runtime::{Link, LinkStep, Moment, Reason, json, time};
+use twintalk_runtime::{Link, LinkStep, Reason, json, time};
 
 use crate::exit::{Exit, Outcome};
 use crate::history;
 use crate::state::number;
-use crate::store::{Look, moment_ns};
+use crate::store::{At, Look};
 
 /// Print why a slot is as it is: the record that set it, what sent its message, and so on
 #[derive(Args)]
@@ -22,12 +22,8 @@ pub struct Why {
     path: String,
     /// The slot, or a place inside one
     place: Option<String>,
-    /// As it was at this time
-    #[arg(long, value_name = "TIME", value_parser = moment_ns, conflicts_with = "turn")]
-    at: Option<i64>,
-    /// As it was after this turn of its composite
-    #[arg(long = "rev", value_name = "N")]
-    turn: Option<u64>,
+    #[command(flatten)]
+    at: At,
     #[command(flatten)]
     look: Look,
 }
@@ -35,12 +31,14 @@ pub struct Why {
 impl Why {
     /// Prints it.
     pub fn run(self) -> Outcome {
-        let moment = self.at.map(Moment::Time).or(self.turn.map(Moment::Turn)).unwrap_or(Moment::Now);
-        let reason = self.look.open()?.why(&self.path, self.place.as_deref(), moment)?;
+        let reason = self.look.open()?.why(&self.path, self.place.as_deref(), self.at.moment())?;
         let mut out = BufWriter::new(io::stdout());
         if self.look.json {
             for link in &reason.links {
                 writeln!(out, "{}", json::text(&row(&reason, link)))?;
+            }
+            if reason.goes_on {
+                writeln!(out, "{}", json::text(&Datum::row([("goes_on", Datum::Bool(true))])))?;
             }
         } else {
             self.write(&mut out, &reason)?;
@@ -83,6 +81,9 @@ impl Why {
                 let turn = if *turn > 0 { format!(", turn {turn}") } else { String::new() };
                 writeln!(out, "        {composite}{turn}, answered {answer}")?;
             }
+        }
+        if reason.goes_on {
+            writeln!(out, "        and so on")?;
         }
         Ok(())
     }

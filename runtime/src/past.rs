@@ -23,7 +23,7 @@ use crate::values;
 const WINDOW_STEPS: usize = 256;
 /// How many states are kept on the way, to fold from again.
 const SNAPSHOTS_MAX: usize = 64;
-/// How long a chain may be: none that is sound is near it.
+/// How many records of a chain are told: one of a twin that goes on by sending to itself is as long as its life.
 const LINKS_MAX: usize = 100_000;
 
 /// Why a question about a store has no answer.
@@ -84,6 +84,8 @@ pub struct Reason {
     pub changes: Vec<SlotChange>,
     /// The record that set it, then the record that sent the message of that, and so on.
     pub links: Vec<Link>,
+    /// Whether the chain goes on behind these.
+    pub goes_on: bool,
 }
 
 /// One record of a causal chain.
@@ -164,7 +166,7 @@ impl System {
     /// Refuses a moment that is none of the twin at `path`.
     ///
     /// # Errors
-    /// There never was a twin, its composite has had no turn of this number, or no record yet at this time.
+    /// No record lists the path, or its composite has had no turn of this number; or the store refuses.
     pub fn check_moment(&mut self, path: &str, moment: Moment) -> Result<(), LookError> {
         let (partitions, _) = self.parts();
         let core = partitions.of(path);
@@ -251,8 +253,8 @@ impl System {
         let Some((position, value, changes)) = found else {
             return Err(LookError::Question(self.absence(path, moment)?));
         };
-        let links = links(&*store, vm, Origin { partition, position }, path)?;
-        Ok(Reason { value, changes, links })
+        let (links, goes_on) = links(&*store, vm, Origin { partition, position }, path)?;
+        Ok(Reason { value, changes, links, goes_on })
     }
 }
 
@@ -337,8 +339,8 @@ fn set(
     Err(LookError::Store(damaged(partition, first, "a twin that no record has made")))
 }
 
-/// The record at `first`, what caused it, and so on.
-fn links(store: &dyn Store, vm: &Vm, first: Origin, path: &str) -> Result<Vec<Link>, StoreError> {
+/// The record at `first`, what caused it, and so on; and whether there is more.
+fn links(store: &dyn Store, vm: &Vm, first: Origin, path: &str) -> Result<(Vec<Link>, bool), StoreError> {
     let mut links = Vec::new();
     let mut next = Some((first, LinkStep::Set));
     while let Some((at, step)) = next.take() {
@@ -362,9 +364,12 @@ fn links(store: &dyn Store, vm: &Vm, first: Origin, path: &str) -> Result<Vec<Li
             Ok((link, cause_of(store, at, record)?))
         })?;
         links.push(link);
-        next = cause.filter(|_| links.len() < LINKS_MAX);
+        next = cause;
+        if links.len() == LINKS_MAX {
+            break;
+        }
     }
-    Ok(links)
+    Ok((links, next.is_some()))
 }
 
 /// The record that caused this one. `None`: it came from outside.

@@ -138,3 +138,17 @@ fn of_a_long_history_the_newest_change_is_found() {
         assert_eq!(reason.links[0].entry.turn, turn, "{slot} {moment:?}");
     }
 }
+
+// delivery: D12.12
+#[test]
+fn a_chain_that_is_too_long_to_tell_says_that_it_goes_on() {
+    let text = "twin T = ( | n <- 0. | again: last = ( n := n + 1. n < last ifTrue: [ (T at: 'a') ! again: last ] ) )
+         (T new: 'a') again: 100001.";
+    let mut system =
+        System::open(OpenOptions { program: Some(program(text)), ..OpenOptions::default() }).expect("it opens");
+    system.run_program(Vec::new(), None, &mut Seen::default()).expect("it runs");
+    for (turn, links, goes_on) in [(100_001, 100_000, false), (100_002, 100_000, true)] {
+        let reason = system.why("a", Some("n"), Moment::Turn(turn)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((reason.links.len(), reason.goes_on), (links, goes_on), "{turn}");
+    }
+}
