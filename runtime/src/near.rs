@@ -8,13 +8,13 @@
 use std::collections::BTreeSet;
 
 use twintalk_store::record::ProgramHash;
-use twintalk_store::{Key, KeyRange, Partition, Store, StoreError, Table};
+use twintalk_store::{Key, KeyRange, Partition, Row, Store, StoreError, Table};
 use twintalk_vm::codec::read_symbol_arguments;
 use twintalk_vm::turn::{ALL, ALL_PATH, Action, Outcome, TurnInput, first_segment};
 use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Tree, Vm, World};
 
 use crate::place::Placing;
-use crate::resident::{Residents, read_row};
+use crate::resident::{Residents, View, read_row};
 use crate::slab::Handle;
 use crate::supervision::Supervisor;
 use crate::system::earlier_program;
@@ -36,13 +36,18 @@ pub(crate) fn load(
     }
     let mut key = Key::new();
     if let Some(row) = store.get(Table::State, key.state(partition, path))? {
-        let view = read_row(path, row.position, &row.bytes).ok_or_else(|| StoreError::Corrupt {
-            at: twintalk_store::Place::Row { table: Table::State, key: key.bytes().to_vec() },
-            reason: twintalk_store::Corruption::Row("a state row that is none"),
-        })?;
+        let view = view_of(path, &row, key.bytes())?;
         return Ok(Some(residents.put(&view)));
     }
     Ok(None)
+}
+
+/// What the row of a twin says.
+fn view_of<'a>(path: &'a str, row: &'a Row, key: &[u8]) -> Result<View<'a>, StoreError> {
+    read_row(path, row.position, &row.bytes).ok_or_else(|| StoreError::Corrupt {
+        at: twintalk_store::Place::Row { table: Table::State, key: key.to_vec() },
+        reason: twintalk_store::Corruption::Row("a state row that is none"),
+    })
 }
 
 /// The paths below `path` that have a twin, sorted.
@@ -82,7 +87,8 @@ fn all_of(
         let (key, row) = row?;
         // Of one in memory its row may be behind.
         let Some(path) = key.path().filter(|path| residents.find(path).is_none()) else { continue };
-        let image = read_row(&path, row.position, &row.bytes).filter(|view| view.exists).map(|view| view.image);
+        let view = view_of(&path, &row, key.bytes())?;
+        let image = view.exists.then_some(view.image);
         seen += i64::from(image.is_some());
         if image.is_some_and(is_meant) {
             paths.push(path);
@@ -375,4 +381,41 @@ pub(crate) fn another_kind(vm: &Vm, image: &[u8], path: &str, kind: &str) -> Fau
         None => format!("the twin at {path} is no {kind}"),
     };
     Fault { kind: "NoSuchTwin".to_owned(), text, trace: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use twintalk_store::memory::MemoryStore;
+    use twintalk_store::{Place, Position, Rows, Tables};
+
+    use super::*;
+    use crate::place::PLACING;
+    use crate::resident::write_row;
+
+    #[test]
+    fn a_query_of_many_refuses_a_damaged_row_as_a_message_to_its_twin_does() {
+        let store = MemoryStore::new(1, PLACING);
+        let (partition, mut key, mut rows, mut row) = (Partition(0), Key::new(), Rows::new(), Vec::new());
+        let view =
+            |path| View { path, dirty: false, exists: true, life: 1, last: Position::START, turn: 1, image: &[7] };
+        write_row(&view("good"), &mut row);
+        rows.put(Table::State, key.state(partition, "good"), Position::START, &row);
+        store.write(&rows).expect("written");
+        let mut residents = Residents::default();
+        let found = all_of(&residents, &store, partition, &|image| image == [7]).expect("read");
+        assert_eq!(found, (vec!["good".to_owned()], 1));
+
+        rows.put(Table::State, key.state(partition, "spoilt"), Position::START, &[0xff]);
+        store.write(&rows).expect("written");
+        let refused = [
+            all_of(&residents, &store, partition, &|_| true).map(|_| ()),
+            load(&mut residents, &store, partition, "spoilt").map(|_| ()),
+        ];
+        for result in refused {
+            let Err(StoreError::Corrupt { at: Place::Row { key: found, .. }, .. }) = result else {
+                panic!("{result:?}");
+            };
+            assert_eq!(found, key.state(partition, "spoilt").bytes());
+        }
+    }
 }
