@@ -226,6 +226,31 @@ fn far_queries_share_one_budget() {
 }
 
 #[test]
+fn what_a_primitive_spends_ends_the_turn_there() {
+    // Nothing is sent after the primitive, so nothing else could notice.
+    let text = "twin T = ( | n <- 0. | go = ( n := 1. ByteArray new: 64000 ) )
+         | t | t := T new: 't'.
+         ([ t go. 'done' ] on: Error do: [ :e | (e messageText substrings: ':') first ]) displayNl.
+         t n displayNl.";
+    let run = |fuel: i64| {
+        let limits = Limits { fuel, ..Limits::default() };
+        let options = OpenOptions { program: Some(program(text)), limits, ..OpenOptions::default() };
+        let mut system = System::open(options).expect("in memory");
+        let seen = run_in(&mut system);
+        assert_verified(&mut system);
+        seen
+    };
+    let (mut too_little, mut enough) = (500, 5000);
+    while enough - too_little > 1 {
+        let fuel = i64::midpoint(enough, too_little);
+        if run(fuel) == "done\n1\n" { enough = fuel } else { too_little = fuel }
+    }
+    assert!(enough > 1000, "the primitive costs more than {enough}");
+    assert_eq!(run(enough), "done\n1\n");
+    assert_eq!(run(enough - 1), "OutOfFuel\n0\n");
+}
+
+#[test]
 fn children_of_the_kernels_collections_can_be_kept() {
     check_moving(
         "object Row = Array ()

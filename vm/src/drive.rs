@@ -111,7 +111,7 @@ impl Vm {
         self.heap.region_mut().set_cap_bytes(limits.memory_bytes);
     }
 
-    /// What the last run left of its fuel: -1 if a primitive took more than there was, and no send came after it.
+    /// What the last run left of its fuel.
     pub fn fuel_left(&self) -> i64 {
         self.run.fuel
     }

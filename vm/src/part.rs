@@ -287,7 +287,7 @@ impl Vm {
         let Some(height) = self.part_height(part) else {
             return Err(self.wrong_argument("a part", part));
         };
-        self.spend(LEAF / 16);
+        self.spend(LEAF / 16)?;
         let copy = self.new_part(height)?;
         self.run.handles.push(copy);
         let at = self.run.handles.len() - 1;
@@ -371,7 +371,7 @@ impl Vm {
                 return Ok(());
             }
             for number in wanted {
-                self.spend(LEAF / 16);
+                self.spend(LEAF / 16)?;
                 self.bring_part(number)?;
             }
         }

@@ -244,10 +244,7 @@ impl Vm {
             None => (self.program, origin.image),
         };
         let first = self.hold_parts_of_block(block)?;
-        if let Err(prototype) = self.check_storable(first) {
-            let text = format!("the block takes along an object of {prototype}, which is good for its own turn only");
-            return Err(self.raise(ExceptionKind::NotStorable, text));
-        }
+        self.check_storable(first)?;
         let count = self.run.handles.len() - first - 1;
         let captured = self.allocate_indexed(self.known.array, count)?;
         for index in 0..count {
@@ -308,9 +305,12 @@ impl Vm {
         Ok(first)
     }
 
-    /// Whether all that the handles from `first` on reach may stay in a slot; else the prototype of what may not. What
-    /// is older than the turn stays there already.
-    fn check_storable(&mut self, first: usize) -> Result<(), String> {
+    /// Makes sure that all that the handles from `first` on reach may stay in a slot. What is older than the turn stays there
+    /// already.
+    ///
+    /// # Errors
+    /// `NotStorable`.
+    fn check_storable(&mut self, first: usize) -> Result<(), Stop> {
         let mut open = self.run.handles[first..].to_vec();
         let mut seen: FxHashSet<u64> = FxHashSet::default();
         while let Some(object) = open.pop() {
@@ -326,7 +326,10 @@ impl Vm {
                 continue;
             }
             let Some(shape) = self.shapes.number_of(class).filter(|_| !self.is_bound_to_the_run(class)) else {
-                return Err(self.symbols.name(self.class(class).name).to_owned());
+                let prototype = self.symbols.name(self.class(class).name);
+                let text =
+                    format!("the block takes along an object of {prototype}, which is good for its own turn only");
+                return Err(self.raise(ExceptionKind::NotStorable, text));
             };
             if self.heap.has_flags(object, heap::RAW) {
                 continue;
@@ -338,8 +341,7 @@ impl Vm {
             let offsets = self.shapes.entry(shape).map_or(&[][..], |entry| &entry.offsets);
             open.extend(offsets.iter().flatten().map(|&offset| self.heap.slot(object, offset as usize)));
         }
-        self.spend(seen.len());
-        Ok(())
+        self.spend(seen.len())
     }
 
     // ---- in programs ----

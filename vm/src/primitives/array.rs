@@ -64,8 +64,10 @@ fn new(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 }
 
 pub(crate) fn new_array(vm: &mut Vm, class: ClassId, size: usize) -> Result<Value, Stop> {
-    vm.spend(size / 16);
-    vm.allocate_indexed(class, size)
+    // Memory says first what is too large.
+    let array = vm.allocate_indexed(class, size)?;
+    vm.spend(size / 16)?;
+    Ok(array)
 }
 
 /// Copies a range of `from` to the start of `to`, which is new.
@@ -111,7 +113,7 @@ fn replace(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         return Err(vm.raise(ExceptionKind::IndexError, text));
     }
     vm.prepare_write(to)?;
-    vm.spend(range.len() / 16);
+    vm.spend(range.len() / 16)?;
     let (start, length) = (range.start, range.len());
     if start > first {
         for offset in (0..length).rev() {
@@ -174,6 +176,7 @@ fn bytes_as_string(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 fn new_bytes(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let size = vm.size_argument(window.argument(vm, 0))?;
-    vm.spend(size / 64);
-    vm.allocate_bytes(vm.known.byte_array, size, 0)
+    let bytes = vm.allocate_bytes(vm.known.byte_array, size, 0)?;
+    vm.spend(size / 64)?;
+    Ok(bytes)
 }

@@ -141,7 +141,7 @@ fn signalled(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     }
     let Some((receiver, selector)) = found else { return Ok(Value::NIL) };
     let lines: Vec<String> = vm.trace_below(above + own).iter().map(ToString::to_string).collect();
-    vm.spend(above + own + lines.len());
+    vm.spend(above + own + lines.len())?;
     vm.with_handles(|vm, first| {
         vm.run.handles.extend([receiver, Value::symbol(selector.0)]);
         let text = vm.new_string(&lines.join("\n"))?;

@@ -210,7 +210,7 @@ fn find(
         }
     }
     if probes > PROBES_FREE {
-        vm.spend(probes);
+        vm.spend(probes)?;
     }
     Ok(found)
 }
@@ -529,7 +529,7 @@ fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, new_room
     if new_room * STRIDE > PLACES_MAX {
         return Err(vm.no_room());
     }
-    vm.spend(new_room / 8);
+    vm.spend(new_room / 8)?;
     vm.with_handles(|vm, first| {
         let new_entries = vm.allocate_indexed(vm.known.array, new_room * STRIDE)?;
         vm.run.handles.push(new_entries);

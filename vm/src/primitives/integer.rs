@@ -96,9 +96,9 @@ impl Vm {
     }
 
     /// Spends fuel for a product or quotient of large integers.
-    fn charge_product(&mut self, left: &BigInt, right: &BigInt) {
+    fn charge_product(&mut self, left: &BigInt, right: &BigInt) -> Result<(), Stop> {
         let (left, right) = (left.bits() / 64 + 1, right.bits() / 64 + 1);
-        self.spend((left + right + left * right / 256) as usize / 8);
+        self.spend((left + right + left * right / 256) as usize / 8)
     }
 }
 
@@ -173,7 +173,7 @@ impl Arithmetic {
         let (Some(left), Some(right)) = (left.into_big(), right.into_big()) else {
             unreachable!("floats were taken above")
         };
-        vm.charge_product(&left, &right);
+        vm.charge_product(&left, &right)?;
         vm.new_limited_integer(&(self.large)(&left, &right))
     }
 }
@@ -253,7 +253,7 @@ fn integer_quotient(
     let (Some(left), Some(right)) = (left.into_big(), right.into_big()) else {
         unreachable!("floats were taken above")
     };
-    vm.charge_product(&left, &right);
+    vm.charge_product(&left, &right)?;
     vm.new_limited_integer(&whole(&left, &right))
 }
 
@@ -280,7 +280,7 @@ fn divide(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let (Some(left), Some(right)) = (left.into_big(), right.into_big()) else {
         unreachable!("floats were taken above")
     };
-    vm.charge_product(&left, &right);
+    vm.charge_product(&left, &right)?;
     let (quotient, rest) = left.div_rem(&right);
     if rest.is_zero() {
         return vm.new_big_integer(&quotient);
@@ -401,7 +401,7 @@ fn gcd(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         return vm.new_integer(left.gcd(&right));
     }
     let (left, right) = both_large(vm, window)?;
-    vm.charge_product(&left, &right);
+    vm.charge_product(&left, &right)?;
     vm.new_big_integer(&left.gcd(&right))
 }
 
@@ -451,7 +451,7 @@ fn bit_shift(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     if count as u64 + number.bits() > BITS_MAX {
         return Err(too_large(vm));
     }
-    vm.spend(count as usize / 512);
+    vm.spend(count as usize / 512)?;
     vm.new_big_integer(&(number << count as u64))
 }
 
@@ -465,7 +465,7 @@ fn bit_count(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     if number.is_negative() {
         return Err(vm.raise(ExceptionKind::ArithmeticError, "a number below zero has bits without end: ask its abs"));
     }
-    vm.spend((number.bits() / 512) as usize);
+    vm.spend((number.bits() / 512) as usize)?;
     Ok(Value::small(number.magnitude().count_ones() as i64))
 }
 
@@ -481,7 +481,7 @@ fn power_modulo(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let words = modulus.bits() / 64 + 1;
     let cost = (words + words * words / 256).saturating_mul(exponent.bits() + 1) / 4;
     vm.charge(u32::try_from(cost).unwrap_or(u32::MAX))?;
-    vm.charge_product(&base, &modulus);
+    vm.charge_product(&base, &modulus)?;
     vm.new_big_integer(&base.mod_floor(&modulus).modpow(&exponent, &modulus))
 }
 
@@ -507,7 +507,7 @@ fn power(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         return Err(too_large(vm));
     }
     let answer = number.pow(u32::try_from(exponent).expect("below the limit of bits"));
-    vm.spend((answer.bits() / 64) as usize);
+    vm.spend((answer.bits() / 64) as usize)?;
     vm.new_limited_integer(&answer)
 }
 
@@ -516,7 +516,7 @@ fn square_root_floor(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     if number.is_negative() {
         return Err(vm.raise(ExceptionKind::ArithmeticError, "there is no square root of a number below zero"));
     }
-    vm.charge_product(&number, &number);
+    vm.charge_product(&number, &number)?;
     vm.new_big_integer(&number.sqrt())
 }
 
@@ -531,7 +531,7 @@ fn float_quotient(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     if right.is_zero() {
         return Err(zero_divide(vm, window));
     }
-    vm.charge_product(&left, &right);
+    vm.charge_product(&left, &right)?;
     // Shifted so that the quotient has 65 bits or more; its last then also says whether a rest follows.
     let shift = 66 + right.bits() as i64 - left.bits() as i64;
     let (above, below) = if shift >= 0 { (left << shift, right) } else { (left, right << -shift) };
@@ -546,7 +546,7 @@ fn print_string(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     match receiver(vm, window)? {
         Number::Small(number) => vm.new_string(&number.to_string()),
         Number::Large(number) => {
-            vm.charge_product(&number, &number);
+            vm.charge_product(&number, &number)?;
             vm.new_string(&number.to_string())
         }
         Number::Float(_) => unreachable!("the receiver is an integer"),
@@ -560,6 +560,6 @@ fn print_string_radix(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         Some(radix @ 2..=36) => radix as u32,
         Some(_) | None => return Err(vm.raise(ExceptionKind::ArgumentError, "a base is an integer from 2 to 36")),
     };
-    vm.charge_product(&number, &number);
+    vm.charge_product(&number, &number)?;
     vm.new_string(&number.to_str_radix(radix).to_uppercase())
 }

@@ -221,7 +221,7 @@ impl<'a> Reader<'a> {
         }
         let rest = &self.text[plain..self.at];
         self.at += 1;
-        vm.spend((self.at - start) / 64);
+        vm.spend((self.at - start) / 64)?;
         Ok(match built {
             Some(text) => vm.new_string(&(text + rest))?,
             None => vm.new_string(rest)?,

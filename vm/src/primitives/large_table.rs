@@ -483,7 +483,7 @@ impl Large {
         let chains = size.max(CHAINS_MIN);
         let large = Large { stride, chains, to: 0, from: 0, size, used, of_program };
         vm.prepare_write(window.receiver(vm))?;
-        vm.spend(used / 4);
+        vm.spend(used / 4)?;
         vm.with_handles(|vm, first| {
             vm.run.handles.push(entries);
             for slot in [ENTRIES, INDEX] {

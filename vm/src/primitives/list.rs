@@ -179,7 +179,7 @@ fn add(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         let value = window.argument(vm, 0);
         vm.heap.init_element(elements, size, value);
         vm.heap.init_slot(object, START, Value::small(0));
-        vm.spend(size / 16);
+        vm.spend(size / 16)?;
     } else if size >= LEAF {
         spread(vm, window, 0)?;
         return add_large(vm, window, 0, size);
@@ -221,7 +221,7 @@ fn move_to_larger(vm: &mut Vm, window: Window, room: usize, start: usize) -> Res
 #[cold]
 fn spread(vm: &mut Vm, window: Window, start: usize) -> Result<(), Stop> {
     let elements = list(vm, window)?;
-    vm.spend(elements.size / 16);
+    vm.spend(elements.size / 16)?;
     vm.with_handles(|vm, first| {
         vm.run.handles.push(vm.heap.slot(elements.object, ARRAY));
         let root = vm.new_part(1)?;
@@ -359,7 +359,7 @@ fn shift(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         }
         return Ok(window.receiver(vm));
     }
-    vm.spend(count / 16);
+    vm.spend(count / 16)?;
     let elements = vm.heap.slot(object, ARRAY);
     vm.prepare_write(elements)?;
     if from < to {

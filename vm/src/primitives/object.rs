@@ -171,7 +171,7 @@ fn deep_copy(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             let copy = if vm.is_part(value) { vm.copy_words(value)? } else { vm.copy_object(value)? };
             vm.run.handles.push(copy);
             places.insert(vm.run.handles[at].bits(), at);
-            vm.spend(4);
+            vm.spend(4)?;
             Ok(at + 1)
         };
         copy_of(vm, receiver)?;
@@ -238,7 +238,7 @@ fn nearest_selector(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         at = class.parent;
     }
     let answer = best.map_or(Value::NIL, |(_, _, selector)| Value::symbol(selector.0));
-    vm.spend(seen);
+    vm.spend(seen)?;
     Ok(answer)
 }
 
@@ -289,7 +289,7 @@ fn selectors(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         .collect();
     names.sort_unstable();
     let symbols: Vec<Value> = names.into_iter().map(|(_, selector)| Value::symbol(selector.0)).collect();
-    vm.spend(symbols.len());
+    vm.spend(symbols.len())?;
     vm.new_array(&symbols)
 }
 

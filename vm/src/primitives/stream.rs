@@ -69,7 +69,7 @@ fn next_put(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 fn append(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let text = vm.argument_text(window, 0)?.to_owned();
-    vm.spend(text.len() / 64);
+    vm.spend(text.len() / 64)?;
     write(vm, window, &text)?;
     Ok(window.receiver(vm))
 }
@@ -77,7 +77,7 @@ fn append(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn contents(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let (receiver, room, used) = stream(vm, window)?;
     let bytes = if room == 0 { Vec::new() } else { vm.heap.bytes(vm.heap.slot(receiver, BUFFER))[..used].to_vec() };
-    vm.spend(used / 64);
+    vm.spend(used / 64)?;
     match String::from_utf8(bytes) {
         Ok(text) => vm.new_string(&text),
         Err(_) => Err(vm.raise(ExceptionKind::ArgumentError, "what was written is no text in UTF-8")),

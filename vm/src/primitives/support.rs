@@ -14,10 +14,13 @@ use crate::vm::Vm;
 pub(crate) const HASH_MASK: u64 = (1 << 30) - 1;
 
 impl Vm {
-    /// Spends fuel for work that grows with its operands; the next activation notices when it is gone.
+    /// Spends fuel for work that grows with its operands.
+    ///
+    /// # Errors
+    /// The fault `OutOfFuel`.
     #[inline]
-    pub(crate) fn spend(&mut self, units: usize) {
-        self.run.fuel = self.run.fuel.saturating_sub(i64::try_from(units).unwrap_or(i64::MAX)).max(-1);
+    pub(crate) fn spend(&mut self, units: usize) -> Result<(), Stop> {
+        self.charge(u32::try_from(units).unwrap_or(u32::MAX))
     }
 
     /// `ArgumentError`: `wanted` names what the argument has to be, with its article.
@@ -89,7 +92,7 @@ impl Vm {
         if bytes / 8 > self.heap.region().cap_words() {
             return Err(self.no_room());
         }
-        self.spend(bytes / 64);
+        self.spend(bytes / 64)?;
         Ok(())
     }
 

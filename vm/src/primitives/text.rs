@@ -106,7 +106,7 @@ fn at(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         return Ok(Value::character(char::from(vm.receiver_text(window)?.as_bytes()[index])));
     }
     let size = count(text);
-    vm.spend(length / 64);
+    vm.spend(length / 64)?;
     let index = vm.index_within(window.argument(vm, 0), size)?;
     let character = vm.receiver_text(window)?.chars().nth(index);
     Ok(Value::character(character.expect("the index was checked")))
@@ -149,7 +149,7 @@ fn copy_range(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let start = byte_of(text, range.start);
     let end = start + byte_of(&text[start..], range.len());
     let part = text[start..end].to_owned();
-    vm.spend(part.len() / 64);
+    vm.spend(part.len() / 64)?;
     vm.new_string(&part)
 }
 
@@ -188,7 +188,7 @@ fn hash(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 fn as_array(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let text = vm.receiver_text(window)?.to_owned();
-    vm.spend(text.len() / 16);
+    vm.spend(text.len() / 16)?;
     let array = vm.allocate_indexed(vm.known.array, count(&text))?;
     for (index, character) in text.chars().enumerate() {
         vm.heap.init_element(array, index, Value::character(character));
@@ -198,7 +198,7 @@ fn as_array(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 
 fn as_bytes(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let text = vm.receiver_text(window)?.to_owned();
-    vm.spend(text.len() / 64);
+    vm.spend(text.len() / 64)?;
     let bytes = vm.allocate_bytes(vm.known.byte_array, text.len(), 0)?;
     vm.heap.init_bytes(bytes).copy_from_slice(text.as_bytes());
     Ok(bytes)
@@ -214,7 +214,7 @@ fn as_symbol(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         return Err(vm.raise(ExceptionKind::ArgumentError, text));
     }
     let name = text.to_owned();
-    vm.spend(1);
+    vm.spend(1)?;
     Ok(Value::symbol(vm.symbols.intern(&name).0))
 }
 
@@ -232,7 +232,7 @@ fn parse_integer(text: &str, radix: u32) -> Option<BigInt> {
 fn as_integer(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let text = vm.receiver_text(window)?.trim();
     let text = text.strip_prefix('+').unwrap_or(text).to_owned();
-    vm.spend(text.len() * text.len() / 4096);
+    vm.spend(text.len() * text.len() / 4096)?;
     match parse_integer(&text, 10) {
         Some(number) => vm.new_big_integer(&number),
         None => Ok(Value::NIL),
@@ -285,7 +285,7 @@ fn parse_literal(text: &str) -> Option<Parsed> {
 
 fn parse_number(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let text = vm.receiver_text(window)?.trim().to_owned();
-    vm.spend(text.len() * text.len() / 4096);
+    vm.spend(text.len() * text.len() / 4096)?;
     match parse_literal(&text) {
         Some(Parsed::Integer(number)) => vm.new_big_integer(&number),
         Some(Parsed::Float(number)) => vm.new_float(number),
@@ -343,7 +343,7 @@ fn index_of(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let text = vm.receiver_text(window)?;
     let found = text[start..].find(character).map_or(0, |byte| character_at_byte(text, start + byte) + 1);
     let cost = text.len() / 64;
-    vm.spend(cost);
+    vm.spend(cost)?;
     Ok(Value::small(found as i64))
 }
 
@@ -353,7 +353,7 @@ fn index_of_substring(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let text = vm.receiver_text(window)?;
     let found = text[start..].find(&part).map_or(0, |byte| character_at_byte(text, start + byte) + 1);
     let cost = text.len() / 64;
-    vm.spend(cost);
+    vm.spend(cost)?;
     Ok(Value::small(found as i64))
 }
 
@@ -403,7 +403,7 @@ fn array_of_parts<'a, P: Iterator<Item = &'a str>>(
 ) -> Result<Value, Stop> {
     let count = parts(text).count();
     vm.check_text_room(text.len() + PART_BYTES * count)?;
-    vm.spend(count);
+    vm.spend(count)?;
     let parts: Vec<String> = parts(text).map(str::to_owned).collect();
     vm.new_array_of_strings(&parts)
 }

@@ -58,6 +58,31 @@ fn check(kernel: &Image, program: &str, rounds: u32) {
     }
 }
 
+/// What is left of the fuel after a program, or the kind of the fault that ends it.
+fn fuel_left(text: &str, fuel: i64) -> Result<i64, String> {
+    let image = compiled("test.twin", text, &[whole_kernel()]);
+    let mut vm = Vm::link(&[whole_kernel(), &image]).unwrap_or_else(|error| panic!("{text}\n{error}"));
+    vm.set_limits(Limits { fuel, memory_bytes: 16 << 20 });
+    match vm.run_main(&mut String::new()) {
+        Ok(_) => Ok(vm.fuel_left()),
+        Err(fault) => Err(fault.kind),
+    }
+}
+
+#[test]
+fn what_a_primitive_spends_is_noticed_there() {
+    for last in
+        ["Array new: 3200", "ByteArray new: 6400", "'aa,bb,cc' split: ','", "(2 raisedTo: 6400) bitCount", "d size"]
+    {
+        // Nothing is sent after the statement.
+        let text = format!("| d | d := Dictionary new. 1 to: 60 do: [ :i | d at: i * 16384 put: i ]. {last}");
+        let most = 1_000_000;
+        let needed = most - fuel_left(&text, most).expect("enough");
+        assert_eq!(fuel_left(&text, needed), Ok(0), "{last}");
+        assert_eq!(fuel_left(&text, needed - 1), Err("OutOfFuel".to_owned()), "{last}");
+    }
+}
+
 #[test]
 fn every_primitive_survives_every_receiver_and_argument() {
     check(kernel(), &format!("{} {{{}. {{}}}}", VALUES.0, VALUES.1), 12);
