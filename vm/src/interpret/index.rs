@@ -57,6 +57,7 @@ handler!(apart at_put_other(pc, base, vm, insn, fp, caches) {
                 let code = (*cache).target as *const LinkedCode;
                 activate!(at_put_slow, pc, pc.add(1), window, window, vm, insn, fp, caches, base, code)
             }
+            Hit::Primitive => slow!(at_put_primitive, pc, base, vm, insn, fp, caches),
             _ => false,
         };
         if done {
@@ -64,6 +65,33 @@ handler!(apart at_put_other(pc, base, vm, insn, fp, caches) {
         }
     }
     slow!(at_put_slow, pc, base, vm, insn, fp, caches)
+});
+
+handler!(apart at_put_primitive(pc, base, vm, insn, fp, caches) {
+    let window = window_above(fp);
+    // A primitive may use more of the stack than it was given.
+    if window.add(8) > (*vm).run.stack.high_water {
+        slow!(at_put_slow, pc, base, vm, insn, fp, caches)
+    }
+    *window = *base.add(a!(insn));
+    *window.add(1) = *base.add(b!(insn));
+    *window.add(2) = *base.add(c!(insn));
+    let method = (*(*caches.add((*pc & 0xffff) as usize)).as_ptr()).target as *const LinkedMethod;
+    (*vm).run.pc = pc.add(1);
+    (*vm).run.base = base;
+    (*vm).run.frame = fp;
+    (*vm).run.scratch_top = window.add(3);
+    match run_primitive(vm, method, window) {
+        Some(_) => next!(pc.add(1), base, vm, fp, caches),
+        None => slow!(at_put_stopped, pc, base, vm, insn, fp, caches),
+    }
+});
+
+handler!(cold at_put_stopped(pc, base, vm, insn, fp, caches) {
+    publish!(pc.add(1), base, vm, fp, {
+        let stop = (*vm).run.pending_stop;
+        (*vm).settle(Err(stop), window_above(fp), window_above(fp))
+    })
 });
 
 // Nobody wants the answer: it stays above the window.

@@ -40,14 +40,25 @@ pub const ROWS: &[Row] = &[
     ("Set.removeAt:hash:", remove::<1>),
     ("Set.next:", next::<1>),
     ("IdentitySet.findIdentical:", find_identical),
-    ("Dictionary.putQuick:value:", put_quick),
+    ("Dictionary.at:", at::<EQUALITY>),
+    ("Dictionary.at:put:", at_put::<EQUALITY>),
+    ("Dictionary.at:ifAbsent:", at_if_absent::<EQUALITY>),
+    ("Dictionary.removeKey:ifAbsent:", remove_key::<EQUALITY>),
     ("Dictionary.append:hash:", append::<2>),
     ("Dictionary.removeAt:hash:", remove::<2>),
     ("Dictionary.next:", next::<2>),
     ("Dictionary.valueAt:", value_at),
     ("Dictionary.valueAt:put:", value_at_put),
     ("IdentityDictionary.findIdentical:", find_identical),
+    ("IdentityDictionary.at:", at::<IDENTITY>),
+    ("IdentityDictionary.at:put:", at_put::<IDENTITY>),
+    ("IdentityDictionary.at:ifAbsent:", at_if_absent::<IDENTITY>),
+    ("IdentityDictionary.removeKey:ifAbsent:", remove_key::<IDENTITY>),
 ];
+
+/// How a dictionary tells its keys apart.
+const EQUALITY: bool = false;
+const IDENTITY: bool = true;
 
 /// The slots of a table, in the order of `kernel/HashedCollection.twin`.
 pub(super) const ENTRIES: usize = 0;
@@ -188,16 +199,16 @@ fn find(
     }
     let key = window.argument(vm, 0);
     let Some((entries, index)) = table.arrays else { return Ok(Some(0)) };
-    let rows = vm.heap.length(index);
+    let (entries, index) = (vm.heap.elements(entries), vm.heap.elements(index));
     let mut probes = 0;
     let mut found = Some(0);
-    for row in rows_from(first_row(hash, rows), rows) {
+    for row in rows_from(first_row(hash, index.len()), index.len()) {
         probes += 1;
-        let Some(entry) = Entry::read(vm.heap.element(index, row)) else { break };
-        if entry.hash != hash || entry.place == 0 || entry.place > vm.heap.length(entries) {
+        let Some(entry) = Entry::read(index[row]) else { break };
+        if entry.hash != hash || entry.place == 0 || entry.place > entries.len() {
             continue;
         }
-        match is(vm, key, vm.heap.element(entries, entry.place - 1)) {
+        match is(vm, key, entries[entry.place - 1]) {
             Some(false) => {}
             Some(true) => {
                 found = Some(entry.place);
@@ -254,21 +265,162 @@ fn find_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 /// Whether the table has hashes that mean nothing here.
 fn is_foreign(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let table = table(vm, window)?;
-    Ok(Value::boolean(table.of_program && vm.run.turn.mode == Mode::Turn))
+    Ok(Value::boolean(is_foreign_here(vm, table)))
 }
 
 /// The place of the key itself, or nil where the table has hashes that mean nothing here.
 fn find_identical(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let table = table(vm, window)?;
-    if table.of_program && vm.run.turn.mode == Mode::Turn {
-        return Ok(Value::NIL);
-    }
+    let found = locate::<IDENTITY>(vm, window, table)?;
+    Ok(found.map_or(Value::NIL, |(place, _)| Value::small(place as i64)))
+}
+
+/// Where the key that is the first argument lies, 0 if nowhere, and its hash; `None` if it must be asked for `hash` and `=`, or
+/// the table has hashes that mean nothing here.
+#[inline(always)]
+fn locate<const BY: bool>(vm: &mut Vm, window: Window, table: Table) -> Result<Option<(usize, u64)>, Stop> {
     let key = window.argument(vm, 0);
-    let hash = vm.identity_hash(key);
-    let place = find(vm, window, table, hash, |vm, key, stored| {
-        Some(key == stored || (key.is_pointer() && stored.is_pointer() && vm.same_twin(key, stored)))
-    })?;
-    Ok(place.map_or(Value::NIL, |place| Value::small(place as i64)))
+    let (hash, found) = if BY == IDENTITY {
+        if table.of_program && vm.run.turn.mode == Mode::Turn {
+            return Ok(None);
+        }
+        let hash = vm.identity_hash(key);
+        let is = |vm: &Vm, key: Value, stored: Value| {
+            Some(key == stored || (key.is_pointer() && stored.is_pointer() && vm.same_twin(key, stored)))
+        };
+        (hash, find(vm, window, table, hash, is)?)
+    } else {
+        let Some(hash) = quick_hash(vm, key) else { return Ok(None) };
+        (hash, find(vm, window, table, hash, quick_equal)?)
+    };
+    Ok(found.map(|place| (place, hash)))
+}
+
+/// Where a key of this hash lies in a table in arrays, and these: what [`find`] says, where a few looks tell. `None` where they do
+/// not, or the table is none.
+#[inline(always)]
+fn glance<const BY: bool>(vm: &Vm, object: Value, key: Value, hash: u64) -> Option<(Value, usize)> {
+    if !vm.has_slots(object, 4) {
+        return None;
+    }
+    let array = vm.heap.slot(object, ENTRIES);
+    let (entries, index) = (vm.array_elements(array)?, vm.array_elements(vm.heap.slot(object, INDEX))?);
+    if !index.len().is_power_of_two() {
+        return None;
+    }
+    let start = first_row(hash, index.len());
+    for step in 0..PROBES_FREE {
+        let Some(entry) = Entry::read(index[(start + step) & (index.len() - 1)]) else { return Some((array, 0)) };
+        if entry.hash != hash || entry.place == 0 {
+            continue;
+        }
+        let stored = *entries.get(entry.place - 1)?;
+        if stored == key && !key.is_float() {
+            return Some((array, entry.place));
+        }
+        // Strings are most often equal where their hashes are; of all else [`find`] knows more.
+        let (left, right) = (vm.as_text(key)?, vm.as_text(stored)?);
+        return (BY == EQUALITY && left == right).then_some((array, entry.place));
+    }
+    None
+}
+
+/// As [`glance`], of the key that is the first argument; and its hash.
+#[inline(always)]
+fn glance_at_key<const BY: bool>(vm: &mut Vm, window: Window) -> Option<(Value, usize, u64)> {
+    let key = window.argument(vm, 0);
+    let hash = match key.kind() {
+        Kind::Integer(number) if BY == EQUALITY => hash_word(number as u64),
+        Kind::Pointer if BY == EQUALITY && vm.heap.class_of_object(key) == vm.known.string => {
+            hash_bytes(vm.heap.text(key).as_bytes())
+        }
+        Kind::Pointer if BY == IDENTITY && vm.run.turn.mode == Mode::Program => vm.identity_hash(key),
+        _ => return None,
+    };
+    let (array, place) = glance::<BY>(vm, window.receiver(vm), key, hash)?;
+    Some((array, place, hash))
+}
+
+/// The value under the first argument. What must be asked, and what is not there, is left to the kernel.
+fn at<const BY: bool>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    if let Some((entries, place @ 1.., _)) = glance_at_key::<BY>(vm, window)
+        && let Some(&value) = vm.heap.elements(entries).get(place)
+    {
+        return Ok(value);
+    }
+    let table = table(vm, window)?;
+    match locate::<BY>(vm, window, table)? {
+        Some((place @ 1.., _)) => value_of(vm, window, table, place),
+        Some((0, _)) | None => Err(Stop::Send { selector: vm.selectors.look_up, argument_count: 1 }),
+    }
+}
+
+/// The value under the first argument, or of the block that is the second; a key that must be asked is left to the kernel.
+fn at_if_absent<const BY: bool>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    match glance_at_key::<BY>(vm, window) {
+        Some((_, 0, _)) => return Err(value_instead(vm, window)),
+        Some((entries, place, _)) => {
+            if let Some(&value) = vm.heap.elements(entries).get(place) {
+                return Ok(value);
+            }
+        }
+        None => {}
+    }
+    let table = table(vm, window)?;
+    match locate::<BY>(vm, window, table)? {
+        Some((0, _)) => Err(value_instead(vm, window)),
+        Some((place, _)) => value_of(vm, window, table, place),
+        None => Err(Stop::Send { selector: vm.selectors.look_up_if_absent, argument_count: 2 }),
+    }
+}
+
+/// Puts the second argument under the first, and answers it; a key that must be asked is left to the kernel.
+fn at_put<const BY: bool>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    if let Some((_, place @ 1.., _)) = glance_at_key::<BY>(vm, window) {
+        put_value(vm, window, place)?;
+        return Ok(window.argument(vm, 1));
+    }
+    let table = table(vm, window)?;
+    let place = match locate::<BY>(vm, window, table)? {
+        Some((0, hash)) if !is_foreign_here(vm, table) => append_key::<2>(vm, window, hash)?,
+        Some((place @ 1.., _)) => place,
+        Some(_) | None => return Err(Stop::Send { selector: vm.selectors.put_value, argument_count: 2 }),
+    };
+    put_value(vm, window, place)?;
+    Ok(window.argument(vm, 1))
+}
+
+/// Removes the first argument and answers its value, or that of the block that is the second; a key that must be asked, and a
+/// table that is to be hashed anew first, are left to the kernel.
+fn remove_key<const BY: bool>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let table = table(vm, window)?;
+    match locate::<BY>(vm, window, table)? {
+        Some((0, _)) => Err(value_instead(vm, window)),
+        Some((place, hash)) if !is_foreign_here(vm, table) => {
+            let value = value_of(vm, window, table, place)?;
+            vm.with_handles(|vm, first| {
+                vm.run.handles.push(value);
+                remove_at::<2>(vm, window, table, place, hash)?;
+                Ok(vm.run.handles[first])
+            })
+        }
+        Some(_) | None => Err(Stop::Send { selector: vm.selectors.take_out_if_absent, argument_count: 2 }),
+    }
+}
+
+/// Values what is the second argument, in place of a key that is not there.
+fn value_instead(vm: &mut Vm, window: Window) -> Stop {
+    let instead = window.argument(vm, 1);
+    vm.set_stack_at(window.base, instead);
+    match vm.block_arguments(instead) {
+        Some(_) => Stop::BlockValue { argument_count: 0 },
+        None => Stop::Send { selector: vm.selectors.value, argument_count: 0 },
+    }
+}
+
+/// Whether the table has hashes that mean nothing in this turn.
+fn is_foreign_here(vm: &Vm, table: Table) -> bool {
+    table.of_program && vm.run.turn.mode == Mode::Turn
 }
 
 fn hash_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
@@ -397,28 +549,14 @@ fn spread<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table) -> Res
     Large::spread(vm, window, state, STRIDE, &hashes)
 }
 
-/// Where the key that is the first argument lies, appended if it was not there; `None` if it must be asked for
-/// `hash` and `=`, or the table is not to be changed before it is hashed anew.
-fn place_quick<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Option<usize>, Stop> {
-    let table = table(vm, window)?;
-    let key = window.argument(vm, 0);
-    let Some(hash) = quick_hash(vm, key) else { return Ok(None) };
-    match find(vm, window, table, hash, quick_equal)? {
-        Some(0) if table.of_program && vm.run.turn.mode == Mode::Turn => Ok(None),
-        Some(0) => append_key::<STRIDE>(vm, window, hash).map(Some),
-        found => Ok(found),
-    }
-}
-
-/// Adds the argument unless it is there. Answers whether that could be done without asking it.
+/// Adds the argument unless it is there. Answers whether that could be done without asking it, and without hashing the table anew.
 fn add_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    Ok(Value::boolean(place_quick::<1>(vm, window)?.is_some()))
-}
-
-/// Puts the second argument under the first. Answers whether that could be done without asking it.
-fn put_quick(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let Some(place) = place_quick::<2>(vm, window)? else { return Ok(Value::FALSE) };
-    put_value(vm, window, place)?;
+    let table = table(vm, window)?;
+    match locate::<EQUALITY>(vm, window, table)? {
+        Some((0, hash)) if !is_foreign_here(vm, table) => append_key::<1>(vm, window, hash)?,
+        Some((place @ 1.., _)) => place,
+        Some(_) | None => return Ok(Value::FALSE),
+    };
     Ok(Value::TRUE)
 }
 
@@ -452,6 +590,20 @@ fn put_value_large(vm: &mut Vm, window: Window, place: usize) -> Result<(), Stop
         None => Large::read(vm, window, state)?,
     };
     large.set_value(vm, window, (place - 1) / 2 + 1, 1)
+}
+
+/// The value of the key at a place that was found.
+#[inline]
+fn value_of(vm: &mut Vm, window: Window, table: Table, place: usize) -> Result<Value, Stop> {
+    let Some((entries, _)) = table.arrays else {
+        let large = Large::read(vm, window, table)?;
+        return large.value(vm, window, (place - 1) / large.stride + 1, 1);
+    };
+    match vm.heap.elements(entries).get(place) {
+        Some(&value) => Ok(value),
+        // Its slots were overwritten.
+        None => Err(vm.wrong_receiver("dictionaries", table.object)),
+    }
 }
 
 /// The key at a place.
@@ -563,17 +715,36 @@ fn grow<const STRIDE: usize>(vm: &mut Vm, window: Window, state: Table, new_room
 /// Takes the entry at a place out, whose key has this hash.
 fn remove<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let state = table(vm, window)?;
-    let place = window.argument(vm, 0);
     let hash = hash_argument(vm, window, 1)?;
-    if state.is_large {
-        let (large, place) = large_and_place(vm, window, state, 0)?;
-        large.remove(vm, window, place)?;
-        return Ok(window.receiver(vm));
-    }
-    let Some((entries, index)) = state.arrays else { return Ok(state.object) };
-    let at = vm.index_within(place, state.used * STRIDE)?;
-    if at + STRIDE > vm.heap.length(entries) || vm.heap.element(entries, at) == entries {
+    let place = window.argument(vm, 0);
+    let place = if state.is_large {
+        let (large, row) = large_and_place(vm, window, state, 0)?;
+        outer_place(row, large.stride)
+    } else if state.arrays.is_none() {
         return Ok(state.object);
+    } else {
+        vm.index_within(place, state.used * STRIDE)? + 1
+    };
+    remove_at::<STRIDE>(vm, window, state, place, hash)?;
+    Ok(window.receiver(vm))
+}
+
+/// Takes the entry at a place out, whose key has this hash. A large table does without either where there is no such entry.
+fn remove_at<const STRIDE: usize>(
+    vm: &mut Vm,
+    window: Window,
+    state: Table,
+    place: usize,
+    hash: u64,
+) -> Result<(), Stop> {
+    let Some((entries, index)) = state.arrays else {
+        let large = Large::read(vm, window, state)?;
+        let row = if place == 0 { 0 } else { (place - 1) / large.stride + 1 };
+        return large.remove(vm, window, row);
+    };
+    let at = place - 1;
+    if at + STRIDE > vm.heap.length(entries) || vm.heap.element(entries, at) == entries {
+        return Ok(());
     }
     vm.prepare_write(state.object)?;
     vm.prepare_write(entries)?;
@@ -591,7 +762,7 @@ fn remove<const STRIDE: usize>(vm: &mut Vm, window: Window) -> Result<Value, Sto
         vm.heap.init_element(entries, at + part, Value::NIL);
     }
     vm.heap.init_slot(state.object, SIZE, Value::small(state.size.saturating_sub(1) as i64));
-    Ok(state.object)
+    Ok(())
 }
 
 /// The next place that holds an entry; 0 at the end.

@@ -200,7 +200,11 @@ impl Vm {
 /// A hash of bytes, the same on every machine and in every run.
 pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
     let mut hash = bytes.len() as u64;
-    let mut mix = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    // The last bytes of a word reach the highest bits of a product alone, so those are folded down.
+    let mut mix = |word: u64| {
+        let product = (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        hash = product ^ product >> 32;
+    };
     let (chunks, rest) = bytes.as_chunks::<8>();
     for chunk in chunks {
         mix(u64::from_le_bytes(*chunk));
@@ -210,11 +214,28 @@ pub(crate) fn hash_bytes(bytes: &[u8]) -> u64 {
         last[..rest.len()].copy_from_slice(rest);
         mix(u64::from_le_bytes(last));
     }
-    (hash ^ hash >> 32) & HASH_MASK
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 34 & HASH_MASK
 }
 
 /// A hash of one word.
 pub(crate) fn hash_word(word: u64) -> u64 {
     let hash = word.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (hash ^ hash >> 32) & HASH_MASK
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbered_names_have_hashes_of_their_own() {
+        for start in ["", "pump-", "tank-", "plant-1/line-3/pump-", "sensor"] {
+            for end in ["", "/level"] {
+                let hashes: std::collections::BTreeSet<u64> =
+                    (1..=2000).map(|number| hash_bytes(format!("{start}{number}{end}").as_bytes())).collect();
+                assert!(hashes.len() > 1990, "{} hashes of 2000 {start}N{end}", hashes.len());
+                assert!(hashes.iter().all(|&hash| hash <= HASH_MASK));
+            }
+        }
+    }
 }
