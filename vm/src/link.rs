@@ -251,7 +251,12 @@ impl Vm {
                 linker.traits.insert(class, Part { image, number: *number, prototype });
             }
         }
-        linker.link()
+        linker.link()?;
+        for class in &self.classes[self.exception_kinds.len()..] {
+            let is_kind = class.kind == ClassKind::Prototype && self.inherits(class.counterpart, self.known.exception);
+            self.exception_kinds.push(is_kind);
+        }
+        Ok(())
     }
 
     /// The prototype that `name` means in the image with this number.

@@ -16,7 +16,7 @@ use crate::interpret::{Flow, window_above};
 use crate::primitive::{Stop, Window};
 use crate::send::Step;
 use crate::value::Value;
-use crate::vm::{Unwind, Vm, stub};
+use crate::vm::{Then, Unwind, Vm, stub};
 
 impl Vm {
     /// The frame at `index`, counted from the first.
@@ -44,7 +44,7 @@ impl Vm {
                 "^ in a block whose method has already answered; the block may still be valued for its own value",
             ))
         } else {
-            self.unwind(Unwind { to: home, restart: false, value })
+            self.unwind(Unwind { to: home, then: Then::Answer, value })
         };
         self.settle(step, window, window)
     }
@@ -74,18 +74,27 @@ impl Vm {
                 }
                 frame = frame.sub(1);
             }
-            if unwind.restart {
+            if unwind.then == Then::Restart {
                 self.charge(1)?;
                 self.run.frame = frame;
                 self.run.base = (*frame).base;
                 self.run.pc = (*(*frame).code).words.as_ptr();
                 return Ok(Flow::Go);
             }
-            *(*frame).answer = unwind.value;
+            let (window, answer) = ((*frame).base, (*frame).answer);
             let frame = frame.sub(1);
             self.run.frame = frame;
             self.run.base = (*frame).base;
             self.run.pc = (*frame).pc;
+            if unwind.then == Then::Signal {
+                *window = unwind.value;
+                self.run.scratch_top = window.add(1);
+                self.charge(1)?;
+                // Whoever unwinds has another window, so what the send asks for is done here.
+                let step = self.dispatch(window, answer, self.selectors.signal, 0, true, None);
+                return Ok(self.settle(step, answer, window));
+            }
+            *answer = unwind.value;
         }
         Ok(Flow::Go)
     }
@@ -105,7 +114,7 @@ impl Vm {
             let window = window_above(frame);
             let to = unwind.to.offset_from(self.run.stack.frames.start());
             *window = Value::small(to as i64);
-            *window.add(1) = Value::boolean(unwind.restart);
+            *window.add(1) = Value::small(unwind.then.number());
             *window.add(2) = unwind.value;
             *window.add(3) = *(*frame).base.add(1);
             self.run.scratch_top = window.add(4);
@@ -160,20 +169,20 @@ impl Vm {
                 }
                 stub::HANDLED => {
                     let to = self.frame_at((*base.add(2)).integer_unchecked() as usize);
-                    let step = self.unwind(Unwind { to, restart: false, value: *base.add(3) });
+                    let step = self.unwind(Unwind { to, then: Then::Answer, value: *base.add(3) });
                     self.settle(step, window, window)
                 }
                 stub::UNWIND_ON => {
                     let to = self.frame_at((*base).integer_unchecked() as usize);
-                    let restart = *base.add(1) == Value::TRUE;
+                    let then = Then::of_number((*base.add(1)).integer_unchecked());
                     let value = *base.add(2);
                     self.run.frame = frame.sub(1);
-                    let step = self.unwind(Unwind { to, restart, value });
+                    let step = self.unwind(Unwind { to, then, value });
                     self.settle(step, window, window)
                 }
                 stub::RESUME => {
                     let step = match self.handling(*base) {
-                        Some((run, _)) => self.unwind(Unwind { to: run, restart: false, value: *base.add(1) }),
+                        Some((run, _)) => self.unwind(Unwind { to: run, then: Then::Answer, value: *base.add(1) }),
                         None => Err(self.not_handled()),
                     };
                     // Nothing follows the stub: whoever resumes the exception comes back to it.
@@ -231,6 +240,49 @@ impl Vm {
             }
         }
         None
+    }
+
+    /// Whether `what` is a kind of exceptions, or a set of such kinds. Looks at no more than `left` members of sets.
+    fn is_exception_kind(&self, what: Value, left: &mut u32) -> bool {
+        if let Some(class) = self.class_of_prototype(what) {
+            return self.inherits(class, self.known.exception);
+        }
+        if !what.is_pointer() || !self.is_kind_of(what, self.known.exception_set) {
+            return false;
+        }
+        let members = self.heap.slot(what, 0);
+        if !members.is_pointer() || self.heap.class_of_object(members) != self.known.array {
+            return false;
+        }
+        self.heap.elements(members).iter().all(|&member| {
+            *left = left.saturating_sub(1);
+            *left == 0 || self.is_exception_kind(member, left)
+        })
+    }
+
+    /// Makes sure that `what` is something that `on:do:` can be for.
+    ///
+    /// # Errors
+    /// `ArgumentError`.
+    #[inline(always)]
+    pub(crate) fn check_exception_kind(&mut self, what: Value) -> Result<(), Stop> {
+        let is_one_alone = what.is_pointer() && self.exception_kinds[self.heap.class_of_object(what).0 as usize];
+        if is_one_alone || self.is_exception_kind(what, &mut SET_MEMBERS_MAX.clone()) {
+            return Ok(());
+        }
+        Err(self.refuse_kind(what))
+    }
+
+    #[cold]
+    fn refuse_kind(&mut self, what: Value) -> Stop {
+        let wanted = "a kind of exceptions, such as ZeroDivide, or several joined by `,`";
+        let text = match self.class_of_prototype(what) {
+            Some(class) => {
+                format!("on:do: takes {wanted}, but {} is none", self.symbols.name(self.class(class).name))
+            }
+            None => format!("on:do: takes {wanted}, but this is of {}", self.class_name(what)),
+        };
+        self.raise(ExceptionKind::ArgumentError, text)
     }
 
     /// Whether an `on:do:` for `what` (a prototype, or a set of them) is for exceptions of `class`.
@@ -303,6 +355,22 @@ impl Vm {
         None
     }
 
+    /// The frame that stands where `exception` was signalled first: that of its outermost handler at work.
+    pub(crate) fn signal_of(&self, exception: Value) -> Option<*mut Frame> {
+        let (mut found, _) = self.handling(exception)?;
+        let mut frame = found;
+        // SAFETY: as in `handling`.
+        unsafe {
+            while frame > self.run.stack.frames.start() && self.frame_mark(frame) != Mark::Base {
+                if self.frame_mark(frame) == Mark::HandlerRun && *(*frame).base == exception {
+                    found = frame;
+                }
+                frame = frame.sub(1);
+            }
+        }
+        Some(found)
+    }
+
     /// How many frames lie above what signalled `exception`: the handler's, and what it runs. `None` while none handles it.
     pub(crate) fn frames_above_signal(&self, exception: Value) -> Option<usize> {
         let (run, _) = self.handling(exception)?;
@@ -347,12 +415,12 @@ impl Vm {
         while frame > self.run.stack.frames.start() && self.frame_mark(frame) != Mark::Base {
             frame = frame.wrapping_sub(1);
         }
-        self.unwind_to(frame, true, Value::NIL)
+        self.unwind_to(frame, Then::Restart, Value::NIL)
     }
 
     /// Notes an unwinding for [`Stop::Unwind`].
-    pub(crate) fn unwind_to(&mut self, to: *mut Frame, restart: bool, value: Value) -> Stop {
-        self.run.unwind = Some(Unwind { to, restart, value });
+    pub(crate) fn unwind_to(&mut self, to: *mut Frame, then: Then, value: Value) -> Stop {
+        self.run.unwind = Some(Unwind { to, then, value });
         Stop::Unwind
     }
 }

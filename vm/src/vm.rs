@@ -168,8 +168,39 @@ pub struct Run {
 #[derive(Clone, Copy)]
 pub(crate) struct Unwind {
     pub to: *mut Frame,
-    pub restart: bool,
+    pub then: Then,
     pub value: Value,
+}
+
+/// How the frame that an unwinding leads to goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It answers the value.
+    Answer,
+    /// It starts again.
+    Restart,
+    /// It is gone too, and the value signalled in its place.
+    Signal,
+}
+
+impl Then {
+    /// As an integer, for the window of [`Mark::Unwinding`](crate::class::Mark::Unwinding).
+    pub(crate) fn number(self) -> i64 {
+        self as i64
+    }
+
+    /// The other way round.
+    ///
+    /// # Panics
+    /// For what is no number of one.
+    pub(crate) fn of_number(number: i64) -> Then {
+        match number {
+            0 => Then::Answer,
+            1 => Then::Restart,
+            2 => Then::Signal,
+            _ => unreachable!("written by `number`"),
+        }
+    }
 }
 
 impl Run {
@@ -242,6 +273,8 @@ pub struct Vm {
     pub(crate) known: WellKnown,
     pub(crate) exception_classes: Vec<ClassId>,
     pub(crate) selectors: Selectors,
+    /// Of each class whether its one object is a kind of exceptions.
+    pub(crate) exception_kinds: Vec<bool>,
     pub(crate) intrinsics: Intrinsics,
     pub(crate) constants: Vec<Value>,
     pub(crate) variables: Vec<Value>,
@@ -420,6 +453,7 @@ impl Vm {
             known: WellKnown::unresolved(),
             exception_classes: Vec::new(),
             selectors,
+            exception_kinds: Vec::new(),
             intrinsics,
             constants: Vec::new(),
             variables: Vec::new(),

@@ -47,6 +47,8 @@ fn argument_count(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 }
 
 fn on_do(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let kind = window.argument(vm, 0);
+    vm.check_exception_kind(kind)?;
     vm.run.intrinsic = Some(vm.intrinsics.on_do);
     with_arguments(window, 2)
 }

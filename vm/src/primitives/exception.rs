@@ -5,7 +5,7 @@ use crate::fault::ExceptionKind;
 use crate::primitive::{Row, Stop, Window};
 use crate::turn::Mode;
 use crate::value::Value;
-use crate::vm::Vm;
+use crate::vm::{Then, Vm};
 
 /// The rows of this file.
 pub const ROWS: &[Row] = &[
@@ -17,6 +17,7 @@ pub const ROWS: &[Row] = &[
     ("Exception.retry", retry),
     ("Exception.retryUsing:", retry_using),
     ("Exception.resume:", resume),
+    ("Exception.resignalAs:", resignal_as),
     ("Exception.unhandled", unhandled),
     ("Exception.isHandled", is_handled),
     ("Exception.signalled", signalled),
@@ -65,7 +66,7 @@ fn answer(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let exception = check(vm, window)?;
     let value = window.argument(vm, 0);
     match vm.handling(exception) {
-        Some((_, on_do)) => Err(vm.unwind_to(on_do, false, value)),
+        Some((_, on_do)) => Err(vm.unwind_to(on_do, Then::Answer, value)),
         None => Err(vm.not_handled()),
     }
 }
@@ -73,7 +74,7 @@ fn answer(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
 fn retry(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let exception = check(vm, window)?;
     match vm.handling(exception) {
-        Some((_, on_do)) => Err(vm.unwind_to(on_do, true, Value::NIL)),
+        Some((_, on_do)) => Err(vm.unwind_to(on_do, Then::Restart, Value::NIL)),
         None => Err(vm.not_handled()),
     }
 }
@@ -85,7 +86,7 @@ fn retry_using(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     match vm.handling(exception) {
         Some((_, on_do)) => {
             vm.set_protected(on_do, block);
-            Err(vm.unwind_to(on_do, true, Value::NIL))
+            Err(vm.unwind_to(on_do, Then::Restart, Value::NIL))
         }
         None => Err(vm.not_handled()),
     }
@@ -95,7 +96,17 @@ fn resume(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let exception = check(vm, window)?;
     let value = window.argument(vm, 0);
     match vm.handling(exception) {
-        Some((run, _)) => Err(vm.unwind_to(run, false, value)),
+        Some((run, _)) => Err(vm.unwind_to(run, Then::Answer, value)),
+        None => Err(vm.not_handled()),
+    }
+}
+
+/// Signals the argument where the receiver was signalled, with all gone that ran since.
+fn resignal_as(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let exception = check(vm, window)?;
+    let other = window.argument(vm, 0);
+    match vm.signal_of(exception) {
+        Some(signal) => Err(vm.unwind_to(signal, Then::Signal, other)),
         None => Err(vm.not_handled()),
     }
 }

@@ -16,7 +16,48 @@ fn a_handler_is_for_the_kinds_it_names() {
     assert_eq!(answer("[ [ Error signal ] on: ZeroDivide do: [ :e | 1 ] ] on: Error do: [ :e | 2 ]"), "2");
     assert_eq!(answer("[ IndexError signal ] on: ZeroDivide , IndexError do: [ :e | 1 ]"), "1");
     assert_eq!(answer("[ IndexError signal ] on: ZeroDivide , ArgumentError , IndexError do: [ :e | 1 ]"), "1");
-    assert_eq!(fault("[ IndexError signal ] on: 3 do: [ :e | 1 ]").kind, "IndexError");
+}
+
+#[test]
+fn a_handler_is_for_a_kind_of_exceptions_and_nothing_else() {
+    for kind in ["3", "nil", "Integer", "Error new", "ZeroDivide , 3", "ZeroDivide , (IndexError , Object)"] {
+        assert_eq!(fault(&format!("[ IndexError signal ] on: {kind} do: [ :e | 1 ]")).kind, "ArgumentError", "{kind}");
+        assert_eq!(fault(&format!("[ 1 ] on: {kind} do: [ :e | 2 ]")).kind, "ArgumentError", "{kind}");
+    }
+}
+
+#[test]
+fn resignal_as_signals_where_the_first_signal_was() {
+    assert_eq!(
+        answer(
+            "[ [ {Error signal. 1} ] on: Warning do: [ :w | w resume: 5 ] ] on: Error do: [ :e | e resignalAs: Warning new ]"
+        ),
+        "(5 1)"
+    );
+    assert_eq!(answer("[ {Error signal. 1} ] on: Error do: [ :e | e resignalAs: Warning. 3 ]"), "(nil 1)");
+    assert_eq!(
+        answer(
+            "| log | log := {0. 0}.
+             [ [ [ Error signal ] ensure: [ log := {log. 1} ] ] on: ZeroDivide do: [ :z | log := {log. 2}. 7 ] ]
+                 on: Error do: [ :e | [ e resignalAs: ZeroDivide new ] ensure: [ log := {log. 3} ] ].
+             log"
+        ),
+        "((((0 0) 3) 2) 1)"
+    );
+    // Behind a `pass` it is the place of the signal all the same.
+    assert_eq!(
+        answer(
+            "[ [ [ {Error signal. 1} ] on: Warning do: [ :w | w resume: 5 ] ] on: Error do: [ :e | e pass. 8 ] ]
+                 on: Error do: [ :e | e resignalAs: Warning new ]"
+        ),
+        "(5 1)"
+    );
+    assert_eq!(
+        fault("[ ZeroDivide signal ] on: ZeroDivide do: [ :e | e resignalAs: IndexError new ]").kind,
+        "IndexError"
+    );
+    assert_eq!(fault("[ Error signal ] on: Error do: [ :e | e resignalAs: Error new ]").kind, "OutOfFuel");
+    assert_eq!(fault("Error new resignalAs: Error new").kind, "BlockContextGone");
 }
 
 #[test]

@@ -35,6 +35,7 @@ fn sends_of_every_kind_leave_nothing_on_the_stack() {
 fn exceptions_of_every_kind_leave_nothing_on_the_stack() {
     check("", "x := [ 1 / 0 ] on: ZeroDivide do: [ :e | e return: 3 ]");
     check("", "x := [ 1 / 0 ] on: ZeroDivide do: [ :e | e resume: 3 ]");
+    check("", "x := [ 1 / 0 ] on: ZeroDivide do: [ :e | e resignalAs: Warning new ]");
     check("", "x := [ (3 fly: i) + 1 ] on: MessageNotUnderstood do: [ :e | e resume: 3 ]");
     check("", "x := [ [ :a | a ] value ] on: ArgumentError do: [ :e | e resume: 3 ]");
     check("", "x := [ nil missing ] on: PrimitiveMissing do: [ :e | e resume: 3 ]");
