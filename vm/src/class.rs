@@ -280,6 +280,8 @@ pub enum Hit {
     ListAdd,
     /// `String>>at:`; the class is the kernel's string.
     StringAt,
+    /// A message that the reference does not answer itself: it is for the twin.
+    Near,
 }
 
 /// The cache of a send site: the class it saw last and where that led (Deutsch & Schiffman 1984). For a

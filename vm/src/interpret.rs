@@ -586,6 +586,14 @@ handler!(stub(pc, base, vm, insn, fp, caches) {
         (*vm).run.frame = fp;
         return Exit::Done;
     }
+    // Back from another twin with what need not be copied.
+    if kind == stub::CROSS_BACK && *base.add(2) != Value::TRUE {
+        let value = *base.add(3);
+        if !value.is_pointer() || value == *base {
+            (*vm).run.turn.current = *base.add(1);
+            return_from!(vm, fp, value)
+        }
+    }
     publish!(pc, base, vm, fp, (*vm).run_stub(kind))
 });
 

@@ -75,6 +75,9 @@ pub fn check_segment(segment: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// How many places the twins that references led to are remembered in.
+pub(crate) const NEAR_MEMOS: usize = 16;
+
 impl Vm {
     /// The path, if the value is a twin of this turn or a reference.
     pub fn path_of(&self, value: Value) -> Option<&str> {
@@ -133,6 +136,33 @@ impl Vm {
     pub(crate) fn prototype_named(&self, name: Symbol) -> Option<Value> {
         let class: ClassId = *self.globals.iter().rev().find_map(|names| names.get(&name))?;
         Some(self.class(class).prototype)
+    }
+
+    /// The twin of this turn that a message to the reference is for, where nothing need be asked and nothing is wrong.
+    ///
+    /// It is sought where a reference at the same address was found last. What is there counts if it has the path and was not
+    /// removed: so that may be another reference by now, or the twin another one.
+    pub(crate) fn near_twin(&mut self, reference: Value) -> Option<Value> {
+        if self.run.turn.mode != Mode::Turn {
+            return None;
+        }
+        let path = self.path_of(reference).filter(|path| self.run.turn.is_near(path))?;
+        let memo = (reference.bits() >> 3) as usize % NEAR_MEMOS;
+        let remembered = (self.run.turn.twins.get(self.run.near_memos[memo] as usize))
+            .filter(|twin| !twin.removed && *twin.path == *path);
+        let (nth, twin) = match remembered {
+            Some(twin) => (None, twin.value),
+            None => {
+                let nth = self.run.turn.find(path)?;
+                let twin = &self.run.turn.twins[nth];
+                (Some(nth), (!twin.removed).then_some(twin.value)?)
+            }
+        };
+        let wanted = self.class_of_prototype(self.heap.slot(reference, 1));
+        if let Some(nth) = nth {
+            self.run.near_memos[memo] = u32::try_from(nth).unwrap_or(u32::MAX);
+        }
+        wanted.is_none_or(|wanted| self.is_kind_of(twin, wanted)).then_some(twin)
     }
 
     /// Whom a message to the reference in the window is for: the twin, if it is of this composite. Otherwise the

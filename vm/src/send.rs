@@ -238,6 +238,9 @@ impl Vm {
         };
         let class = self.class_of(receiver);
         if class == self.known.reference && !self.class(class).methods.contains_key(&selector) {
+            if let Some(cache) = cache {
+                self.note(cache, class, (Hit::Near, 0));
+            }
             return self.send_to_reference(window, answer, selector, argument_count);
         }
         let Some(target) = self.lookup(class, selector) else {
@@ -542,7 +545,11 @@ impl Vm {
 
     /// Notes in the cache of a site where a send led.
     fn learn(&mut self, cache: *const CacheCell, class: ClassId, target: Target) {
-        let (hit, target) = self.hit_of(class, target);
+        let hit = self.hit_of(class, target);
+        self.note(cache, class, hit);
+    }
+
+    fn note(&mut self, cache: *const CacheCell, class: ClassId, (hit, target): (Hit, usize)) {
         // SAFETY: the cache lies beside a code, which lives as long as the VM.
         unsafe {
             let misses = (*cache).get().misses.saturating_add(1);
@@ -595,7 +602,8 @@ impl Vm {
             | Hit::ListAt
             | Hit::ListAtPut
             | Hit::ListAdd
-            | Hit::StringAt => {}
+            | Hit::StringAt
+            | Hit::Near => {}
         }
         if linked.primitive.is_some() {
             return (Hit::Primitive, of_method);
@@ -641,7 +649,8 @@ impl Vm {
             | Hit::ListAt
             | Hit::ListAtPut
             | Hit::ListAdd
-            | Hit::StringAt => return Ok(None),
+            | Hit::StringAt
+            | Hit::Near => return Ok(None),
         };
         self.charge(1)?;
         Ok(Some(answer))
@@ -699,6 +708,20 @@ impl Vm {
         self.settle(step, window, window)
     }
 
+    /// The send at a site of the current code to a reference, which does not answer it itself.
+    pub(crate) fn send_near(&mut self, window: *mut Value, site: usize) -> Flow {
+        // SAFETY: the current frame's code has the site; above the window there is room.
+        let (selector, argument_count) = unsafe {
+            let site = (&(*(*self.run.frame).code).sites)[site];
+            let argument_count = usize::from(site.argument_count);
+            self.run.scratch_top = window.add(argument_count + 1);
+            self.run.stack.reserve(window.add(argument_count + 8));
+            (site.selector, argument_count)
+        };
+        let step = self.send_to_reference(window, window, selector, argument_count);
+        self.settle(step, window, window)
+    }
+
     /// A message to a reference: to the twin in hand if it is near, else to the world.
     pub(crate) fn send_to_reference(
         &mut self,
@@ -707,11 +730,17 @@ impl Vm {
         selector: Symbol,
         argument_count: usize,
     ) -> Step {
-        // SAFETY: the window lies on the stack.
-        let base = unsafe { window.offset_from(self.run.stack.values.start()) as usize };
-        self.run.answer_at = answer;
-        self.run.resend = Some(Resend { window, answer, selector, argument_count });
-        let twin = self.resolve_reference(Window { base, argument_count }, selector)?;
+        // SAFETY: the window holds the receiver.
+        let twin = match self.near_twin(unsafe { *window }) {
+            Some(twin) => twin,
+            None => {
+                // SAFETY: the window lies on the stack.
+                let base = unsafe { window.offset_from(self.run.stack.values.start()) as usize };
+                self.run.answer_at = answer;
+                self.run.resend = Some(Resend { window, answer, selector, argument_count });
+                self.resolve_reference(Window { base, argument_count }, selector)?
+            }
+        };
         // SAFETY: the window holds the receiver.
         unsafe { *window = twin };
         let class = self.class_of(twin);

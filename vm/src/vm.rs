@@ -22,6 +22,7 @@ use crate::interpret::observe::Dispatch;
 use crate::link::earlier::Earlier;
 use crate::primitive::{Stop, Window};
 use crate::profile::recorder::Recorder;
+use crate::reference::NEAR_MEMOS;
 use crate::send::{Methods, Resend};
 use crate::shape::Shapes;
 use crate::symbol::{Symbol, Symbols};
@@ -150,6 +151,8 @@ pub struct Run {
     pub(crate) promises: Vec<Value>,
     /// What the turn reads and does.
     pub(crate) turn: Box<TurnState>,
+    /// Which twins of the turn references led to; see [`Vm::near_twin`].
+    pub(crate) near_memos: [u32; NEAR_MEMOS],
     /// The world of the turn.
     pub(crate) world: Option<TurnWorld>,
     pub(crate) raise: Option<(ClassId, String)>,
@@ -221,6 +224,7 @@ impl Run {
             promise: Value::NIL,
             promises: Vec::new(),
             turn: Box::new(TurnState::new()),
+            near_memos: [u32::MAX; NEAR_MEMOS],
             world: None,
             raise: None,
             unwind: None,

@@ -77,6 +77,7 @@ fn is_primitive(hit: Hit) -> bool {
         Hit::Primitive | Hit::ArrayAt | Hit::ArrayAtPut | Hit::ArraySize => true,
         Hit::ListAt | Hit::ListAtPut | Hit::ListAdd | Hit::StringAt => true,
         Hit::Empty | Hit::Code | Hit::Getter | Hit::Constant | Hit::BlockValue | Hit::TwinCode | Hit::New => false,
+        Hit::Near => false,
         Hit::Itself | Hit::Slot | Hit::Literal | Hit::Store | Hit::StoreAnswer | Hit::Identical => false,
     }
 }

@@ -33,6 +33,7 @@ static HITS: Hits = {
     table[Hit::ListAtPut as usize] = send_list_at_put;
     table[Hit::ListAdd as usize] = send_list_add;
     table[Hit::StringAt as usize] = send_string_at;
+    table[Hit::Near as usize] = send_near;
     Hits(table)
 };
 
@@ -120,6 +121,11 @@ handler!(apart send_twin_code(pc, base, vm, insn, fp, caches) {
         activate!(send_slow, pc, pc, window, window, vm, insn, fp, caches, base, code)
     }
     slow!(send_slow, pc, base, vm, insn, fp, caches)
+});
+
+handler!(apart send_near(pc, base, vm, insn, fp, caches) {
+    let site = bx!(insn);
+    publish!(pc, base, vm, fp, (*vm).send_near(base.add(a!(insn)), site))
 });
 
 // ---- quick methods ----

@@ -308,6 +308,7 @@ impl Resolver<'_> {
             Hit::New => Some("a new object".to_owned()),
             Hit::Constant => Some("a constant".to_owned()),
             Hit::BlockValue => Some("a block".to_owned()),
+            Hit::Near => Some("the twin of a reference".to_owned()),
         }
     }
 
