@@ -38,7 +38,7 @@ pub(crate) enum Raw {
     String,
     #[token("#'", |lexer| quoted(lexer, b'\''))]
     #[regex(r"#[\p{XID_Start}_]\p{XID_Continue}*", keyword_symbol)]
-    #[regex(r"#[-+*/\\<>=~&@%,?!|]+")]
+    #[regex(r"#(\|\|?|[-+*/\\<>=~&@%,?]+)")]
     Symbol,
     #[token("\"", |lexer| quoted(lexer, b'"'))]
     Comment,

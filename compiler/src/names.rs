@@ -68,22 +68,26 @@ pub(crate) struct Tables {
     pub variables: NameTable,
 }
 
+/// Longer names are not compared with others.
+const NAME_MAX: usize = 64;
+/// Names that differ by more letters are not near.
+const CHANGES_MAX: usize = 3;
+
 /// The candidate that `name` was most likely meant to be: the nearest by letters put in, left out,
 /// changed or exchanged, if it is near enough; of equals the first.
 pub(crate) fn nearest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let letters: Vec<char> = name.chars().collect();
-    let limit = match letters.len() {
-        0..=3 => 1,
-        4..=7 => 2,
-        8..=64 => 3,
-        _ => return None,
-    };
+    if letters.len() > NAME_MAX {
+        return None;
+    }
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
-        if candidate == name || candidate.len() > 4 * (letters.len() + limit) {
+        if candidate == name || candidate.len() > 4 * (letters.len() + CHANGES_MAX) {
             continue;
         }
         let other: Vec<char> = candidate.chars().collect();
+        // One letter in three may differ, so that what is left is more of the shorter than what is not.
+        let limit = (letters.len().min(other.len()) / 3).clamp(1, CHANGES_MAX);
         let distance = distance(&letters, &other);
         // Something of the name must be left.
         let near = distance <= limit && distance < letters.len().max(other.len());
@@ -138,5 +142,8 @@ mod tests {
         assert_eq!(nearest("volume", known), None);
         assert_eq!(nearest("Nothing", ["String"]), None);
         assert_eq!(nearest("x", known), None);
+        assert_eq!(nearest("later", ["Date"]), None);
+        assert_eq!(nearest("dat", ["Date"]), None);
+        assert_eq!(nearest("Dtae", ["Date"]), Some("Date"));
     }
 }
