@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use twintalk_bytecode::file::encode;
 use twintalk_tests::programs::{Seeded, Subject, program};
@@ -22,6 +23,9 @@ use twintalk_vm::interpret::THREADED;
 
 /// How many `make test` makes.
 const PROGRAMS: u64 = 120;
+
+/// No program takes longer in all that is asked of it, on slow and busy machines included.
+const PROGRAM_MAX: Duration = Duration::from_secs(300);
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
@@ -47,6 +51,7 @@ fn digest(seed: u64) -> Result<u64, String> {
 /// Of every program what came of it, by number.
 fn digests(first: u64, count: u64) -> BTreeMap<u64, u64> {
     let (next, found) = (AtomicU64::new(0), Mutex::new((BTreeMap::new(), Vec::new())));
+    let running: Mutex<BTreeMap<u64, Instant>> = Mutex::new(BTreeMap::new());
     let work = || {
         loop {
             let nth = next.fetch_add(1, Ordering::Relaxed);
@@ -54,7 +59,9 @@ fn digests(first: u64, count: u64) -> BTreeMap<u64, u64> {
                 break;
             }
             let seed = first.wrapping_add(nth);
+            running.lock().expect("no thread panics here").insert(seed, Instant::now());
             let digest = digest(seed);
+            running.lock().expect("no thread panics here").remove(&seed);
             let mut found = found.lock().expect("no thread panics here");
             match digest {
                 Ok(digest) => drop(found.0.insert(seed, digest)),
@@ -62,7 +69,20 @@ fn digests(first: u64, count: u64) -> BTreeMap<u64, u64> {
             }
         }
     };
+    // A program that never ends would say nothing.
+    let watch = || {
+        while next.load(Ordering::Relaxed) < count || !running.lock().expect("no thread panics here").is_empty() {
+            thread::sleep(Duration::from_millis(20));
+            let running = running.lock().expect("no thread panics here");
+            if let Some((seed, _)) = running.iter().find(|(_, since)| since.elapsed() > PROGRAM_MAX) {
+                let text = program(&mut Seeded::new(*seed), Subject::Objects);
+                eprintln!("SEED={seed} PROGRAMS=1: it does not end\n\n{text}");
+                std::process::exit(101);
+            }
+        }
+    };
     thread::scope(|scope| {
+        scope.spawn(watch);
         for _ in 0..thread::available_parallelism().map_or(1, NonZeroUsize::get) {
             scope.spawn(work);
         }
