@@ -33,8 +33,13 @@ fn main() {
     }
     let image = compilation.image.expect("the class library has errors");
     twintalk_bytecode::verify::verify(&image).unwrap_or_else(|error| panic!("the class library is refused: {error}"));
-    let out = Path::new(&env::var("OUT_DIR").expect("set by Cargo")).join("kernel.twb");
-    fs::write(&out, twintalk_bytecode::file::encode(&image)).expect("the build folder can be written to");
+    let out = env::var("OUT_DIR").expect("set by Cargo");
+    let write = |name: &str, bytes: &[u8]| {
+        fs::write(Path::new(&out).join(name), bytes).expect("the build folder can be written to");
+    };
+    let bytes = twintalk_bytecode::file::encode(&image);
+    write("kernel.index", &twintalk_bytecode::file::index(&bytes).expect("written just now"));
+    write("kernel.twb", &bytes);
 }
 
 /// The sources as a Rust expression: what `kernel::sources` answers.

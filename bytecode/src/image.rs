@@ -5,6 +5,12 @@
 //! a copy of its own and never changes the image. The file form (`.twb`) is [`crate::file`], and
 //! `spec/bytecode.md` has every byte of it.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
+
+use crate::file::Place;
+
 /// An index into [`Image::names`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameId(pub u32);
@@ -259,10 +265,77 @@ pub struct Method {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// Codes; at least one.
-    Code(Vec<Code>),
+    Code(Codes),
     /// `selector = primitive`: the VM's function named `Prototype.selector`, or
     /// `Prototype class.selector` behind the dashes.
     Primitive,
+}
+
+/// The codes of a method: a list. Those of an image that is embedded in the program are read when they are first looked at.
+#[derive(Clone)]
+pub struct Codes(Held);
+
+#[derive(Clone)]
+enum Held {
+    Read(Vec<Code>),
+    Embedded { place: Place, read: OnceLock<Vec<Code>> },
+}
+
+impl Codes {
+    /// The codes that stand at `place`.
+    pub(crate) fn embedded(place: Place) -> Codes {
+        Codes(Held::Embedded { place, read: OnceLock::new() })
+    }
+}
+
+impl From<Vec<Code>> for Codes {
+    fn from(codes: Vec<Code>) -> Codes {
+        Codes(Held::Read(codes))
+    }
+}
+
+impl Deref for Codes {
+    type Target = [Code];
+
+    fn deref(&self) -> &[Code] {
+        match &self.0 {
+            Held::Read(codes) => codes,
+            Held::Embedded { place, read } => read.get_or_init(|| place.read()),
+        }
+    }
+}
+
+impl DerefMut for Codes {
+    fn deref_mut(&mut self) -> &mut [Code] {
+        if let Held::Embedded { place, read } = &mut self.0 {
+            self.0 = Held::Read(read.take().unwrap_or_else(|| place.read()));
+        }
+        match &mut self.0 {
+            Held::Read(codes) => codes,
+            Held::Embedded { .. } => unreachable!("read above"),
+        }
+    }
+}
+
+impl<'a> IntoIterator for &'a Codes {
+    type Item = &'a Code;
+    type IntoIter = std::slice::Iter<'a, Code>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl PartialEq for Codes {
+    fn eq(&self, other: &Codes) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 /// The instructions of a method body or a block, and what they refer to.

@@ -144,7 +144,7 @@ impl<'r, 'a, 'o> Definer<'r, 'a, 'o> {
     fn emit(&mut self, head: &Head<'_>, routine: Option<Routine<'a>>) -> Option<MethodId> {
         let routine = routine?;
         match emit::emit(&routine, &mut self.tables) {
-            Ok(codes) => Some(self.add(head, Body::Code(codes))),
+            Ok(codes) => Some(self.add(head, Body::Code(codes.into()))),
             Err(too_large) => {
                 let span = Span::new(too_large.offset, too_large.offset);
                 self.complain(Code::TooLarge, span, too_large.message);

@@ -101,7 +101,7 @@ fn with_codes(mut image: Image, dice: &mut Dice) -> Image {
 fn change_code(image: &mut Image, dice: &mut Dice) -> Option<()> {
     let mut codes: Vec<&mut Code> = (image.methods.iter_mut())
         .filter_map(|method| match &mut method.body {
-            Body::Code(codes) => Some(codes),
+            Body::Code(codes) => Some(codes.iter_mut()),
             Body::Primitive => None,
         })
         .flatten()

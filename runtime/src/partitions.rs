@@ -20,6 +20,7 @@ use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::{Limits, LinkError, Shapes, Vm};
 
 use crate::clock::{self, ClockKind};
+use crate::kernel::Library;
 use crate::message::{From, Message};
 use crate::partition::{Core, Leaving, Reply};
 use crate::place::Placing;
@@ -68,7 +69,7 @@ struct Done {
 
 /// What a thread needs to have a VM of its own.
 pub(crate) struct Linked<'a> {
-    pub kernel: &'a Image,
+    pub library: &'a Library,
     pub program: &'a Image,
     pub hash: ProgramHash,
     pub shapes: &'a dyn Fn() -> Shapes,
@@ -89,10 +90,10 @@ impl Partitions {
         for number in 1..threads {
             let (jobs, todo) = channel::<Job>();
             let (finished, done) = channel();
-            let (kernel, program, shapes) = (linked.kernel.clone(), linked.program.clone(), (linked.shapes)());
+            let (library, program, shapes) = (linked.library.clone(), linked.program.clone(), (linked.shapes)());
             let (post, hash) = (self.post.clone(), linked.hash);
             let thread = std::thread::Builder::new().name(format!("twintalk-{number}")).spawn(move || {
-                let mut vm = match Vm::link(&[&kernel, &program]) {
+                let mut vm = match library.link(&program) {
                     Ok(vm) => vm,
                     // It was linked before, so this cannot be; who waits for the partitions sees that they do not come back.
                     Err(error) => panic!("the program does not link again: {error}"),

@@ -10,7 +10,7 @@ use twintalk_store::record::ProgramHash;
 use twintalk_store::{Corruption, Key, Place, Store, StoreError, Table};
 use twintalk_vm::{Shape, Shapes, Vm};
 
-use crate::kernel;
+use crate::kernel::{self, Library};
 use crate::resident::{get_number, put_number};
 use crate::system::earlier_program;
 
@@ -36,7 +36,7 @@ impl Program {
 
     /// What records call it: a hash over the kernel and the definitions.
     pub fn hash(&self) -> ProgramHash {
-        hash(&file::content_hash(kernel::image()), &file::content_hash(&self.definitions))
+        hash(&kernel::content_hash(), &file::content_hash(&self.definitions))
     }
 
     /// As the table `programs` keeps it: the kernel's image, then the definitions.
@@ -123,17 +123,15 @@ pub(crate) fn from_record(mut bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The kernel and the definitions that [`Program::to_bytes`] wrote.
-pub(crate) fn images_from_bytes(bytes: &[u8]) -> Result<(Image, Image), String> {
+pub(crate) fn images_from_bytes(bytes: &[u8]) -> Result<(Library, Image), String> {
     let mut rest = bytes;
     let length = get_number(&mut rest).and_then(|length| usize::try_from(length).ok());
     let length = length.filter(|length| *length <= rest.len()).ok_or("it ends too early")?;
     let (kernel, definitions) = rest.split_at(length);
-    let read = |bytes: &[u8]| {
-        let image = file::decode(bytes).map_err(|error| error.to_string())?;
-        verify::verify(&image).map_err(|error| error.to_string())?;
-        Ok::<Image, String>(image)
-    };
-    Ok((read(kernel)?, read(definitions)?))
+    let kernel = Library::read(kernel)?;
+    let definitions = file::decode(definitions).map_err(|error| error.to_string())?;
+    verify::verify(&definitions).map_err(|error| error.to_string())?;
+    Ok((kernel, definitions))
 }
 
 /// Every shape of a store, as the row `shapes` keeps them.

@@ -23,7 +23,7 @@ use twintalk_vm::{
 use crate::clock::{Clock, ClockKind};
 use crate::datum::{self, Datum};
 use crate::difference::{Difference, difference};
-use crate::kernel;
+use crate::kernel::{self, Library};
 use crate::message::{FaultReport, From, Message, SYSTEM_PATH};
 use crate::near::{Inquiry, asked_for_all};
 use crate::partition::{Core, Discipline, Leaving, QUERY_LIMIT, Reply};
@@ -297,7 +297,7 @@ impl System {
             None => None,
         };
         let mut versions = Versions::default();
-        let (kernel_image, program, hash, is_new) = match (options.program, stored, stored_hash) {
+        let (library, program, hash, is_new) = match (options.program, stored, stored_hash) {
             (Some(program), stored, stored_hash) => {
                 verify::verify(&program.image).map_err(OpenError::Verify)?;
                 verify::verify(&program.definitions).map_err(OpenError::Verify)?;
@@ -310,18 +310,18 @@ impl System {
                     }
                     versions = Versions::compare(&stored, &program.definitions);
                 }
-                (kernel::image().clone(), program, hash, !same)
+                (Library::Embedded, program, hash, !same)
             }
-            (None, Some((kernel, definitions)), Some(hash)) => {
-                (kernel, Program { image: definitions.clone(), definitions }, hash, false)
+            (None, Some((library, definitions)), Some(hash)) => {
+                (library, Program { image: definitions.clone(), definitions }, hash, false)
             }
             (None, _, _) => {
                 let program = Program::empty();
                 let hash = program.hash();
-                (kernel::image().clone(), program, hash, stored_hash.is_none())
+                (Library::Embedded, program, hash, stored_hash.is_none())
             }
         };
-        let mut vm = Vm::link(&[&kernel_image, &program.image]).map_err(OpenError::Link)?;
+        let mut vm = library.link(&program.image).map_err(OpenError::Link)?;
         // Only turns are limited in what they send and loop: a program may run for as long as it likes.
         vm.set_limits(Limits { fuel: i64::MAX, ..options.limits });
         vm.set_program(hash);
@@ -358,7 +358,7 @@ impl System {
             }
         }
         let shapes = || vm.copy_shapes();
-        let linked = Linked { kernel: &kernel_image, program: &program.image, hash, shapes: &shapes };
+        let linked = Linked { library: &library, program: &program.image, hash, shapes: &shapes };
         partitions.start_threads(threads, &linked).map_err(OpenError::Link)?;
         Ok(System {
             vm,
@@ -712,7 +712,10 @@ impl System {
     pub fn images(&self) -> Result<[Image; 2], OpenError> {
         let store = &*self.partitions.store;
         Ok(match stored_program(store)? {
-            Some(hash) => load_program(store, &hash)?.into(),
+            Some(hash) => {
+                let (library, definitions) = load_program(store, &hash)?;
+                [library.clone_image(), definitions]
+            }
             None => [kernel::image().clone(), Image::default()],
         })
     }
@@ -950,7 +953,7 @@ fn stored_program(store: &dyn Store) -> Result<Option<ProgramHash>, OpenError> {
 }
 
 /// The kernel and the definitions of a program that the store has.
-pub(crate) fn load_program(store: &dyn Store, hash: &ProgramHash) -> Result<(Image, Image), OpenError> {
+pub(crate) fn load_program(store: &dyn Store, hash: &ProgramHash) -> Result<(Library, Image), OpenError> {
     let row = store.get(Table::Programs, Key::new().program(hash))?;
     let row = row.ok_or_else(|| OpenError::StoredProgram("they are missing".to_owned()))?;
     program::images_from_bytes(&row.bytes).map_err(OpenError::StoredProgram)
@@ -961,7 +964,7 @@ pub(crate) fn earlier_program(store: &dyn Store, hash: &ProgramHash) -> Result<O
     let mut key = Key::new();
     let Some(row) = store.get(Table::Programs, key.program(hash))? else { return Ok(None) };
     match program::images_from_bytes(&row.bytes) {
-        Ok((kernel, definitions)) => Ok(Some(Rc::new([kernel, definitions]))),
+        Ok((library, definitions)) => Ok(Some(Rc::new([library.clone_image(), definitions]))),
         Err(_) => Err(StoreError::Corrupt {
             at: twintalk_store::Place::Row { table: Table::Programs, key: key.bytes().to_vec() },
             reason: twintalk_store::Corruption::Row("a program that cannot be read"),

@@ -12,7 +12,7 @@ use twintalk_vm::turn::{Action, Outcome, TurnInput, TwinChange, first_segment};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::difference::{Difference, difference};
-use crate::kernel;
+use crate::kernel::{self, Library};
 use crate::near::{Inquiry, another_kind, asked_for_all};
 use crate::partitions::Partitions;
 use crate::program::Program;
@@ -77,7 +77,7 @@ impl System {
     pub fn try_program(&mut self, program: &Program, tell: &mut dyn FnMut(TrialStep<'_>)) -> Result<Trial, OpenError> {
         verify::verify(&program.image).map_err(OpenError::Verify)?;
         verify::verify(&program.definitions).map_err(OpenError::Verify)?;
-        let mut vm = Vm::link(&[kernel::image(), &program.definitions]).map_err(OpenError::Link)?;
+        let mut vm = Library::Embedded.link(&program.definitions).map_err(OpenError::Link)?;
         let twins = self.twins("")?;
         let (partitions, present) = self.parts();
         vm.adopt_shapes(present.copy_shapes());

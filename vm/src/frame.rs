@@ -13,7 +13,7 @@
 //! fast way; one that passes it raises it. Whatever the slow ways write beyond it (at most
 //! [`WINDOW_MAX`] values) they reserve before the next collection can happen.
 
-use std::alloc::{self, Layout};
+use std::alloc::{self, GlobalAlloc, Layout, System};
 use std::ptr::NonNull;
 
 use crate::class::LinkedCode;
@@ -58,8 +58,9 @@ impl<T: Copy> Reserved<T> {
     fn new(length: usize) -> Reserved<T> {
         let layout = Layout::array::<T>(length).expect("a constant size");
         // SAFETY: the size is not zero. Zeroed memory of this size comes straight from the system
-        // and costs nothing until it is written; zero is a value, an integer.
-        let start = unsafe { alloc::alloc_zeroed(layout) }.cast::<T>();
+        // and costs nothing until it is written; zero is a value, an integer. The program's own
+        // allocator would hand out memory that it keeps, and clear all of it.
+        let start = unsafe { System.alloc_zeroed(layout) }.cast::<T>();
         let Some(start) = NonNull::new(start) else { alloc::handle_alloc_error(layout) };
         Reserved { start, length }
     }
@@ -74,7 +75,7 @@ impl<T> Drop for Reserved<T> {
     fn drop(&mut self) {
         let layout = Layout::array::<T>(self.length).expect("made with the same size");
         // SAFETY: allocated in `new` with this layout.
-        unsafe { alloc::dealloc(self.start.as_ptr().cast(), layout) }
+        unsafe { System.dealloc(self.start.as_ptr().cast(), layout) }
     }
 }
 

@@ -9,6 +9,9 @@
 //! slots; methods (those of traits once for each prototype that uses the trait); extensions; readers;
 //! the hidden initialiser of each class; the values of constants, which run code.
 //!
+//! Most programs use little of the kernel. So of the one that is embedded in the program, which links for sure, methods
+//! get their codes when a message first finds them ([`Vm::link_found`]).
+//!
 //! Invariant: a method is linked for one class, and runs only with a `self` whose class descends from
 //! it, so its offsets are right.
 
@@ -18,6 +21,7 @@ pub mod earlier;
 pub(crate) mod fuse;
 mod shape;
 
+use std::borrow::Cow;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -33,7 +37,7 @@ use crate::fault::Fault;
 use crate::heap;
 use crate::symbol::Symbol;
 use crate::value::Value;
-use crate::vm::{LoadedImage, Vm};
+use crate::vm::{Kept, LoadedImage, Vm};
 
 /// How many ancestors a prototype may have.
 const DEPTH_MAX: usize = 256;
@@ -193,6 +197,8 @@ enum Bound {
 
 struct Linker<'a, 'v> {
     vm: &'v mut Vm,
+    /// The first image, if it is the kernel that is embedded in the program.
+    embedded: Option<&'static Image>,
     /// The images by their number in the VM; those of earlier links are not at hand.
     images: Vec<(usize, &'a Image)>,
     /// Literals by image, method and code, for traits that are linked again and again.
@@ -228,6 +234,19 @@ impl Vm {
         Ok(vm)
     }
 
+    /// The same on the kernel that is embedded in the program: one of which a test says that all of it verifies and links.
+    ///
+    /// Cost: linear in the programs and the kernel's definitions, not in its codes.
+    ///
+    /// # Errors
+    /// As [`Vm::link`].
+    pub fn link_on(kernel: &'static Image, programs: &[&Image]) -> Result<Vm, LinkError> {
+        let mut vm = Vm::empty();
+        let images: Vec<&Image> = std::iter::once(kernel).chain(programs.iter().copied()).collect();
+        vm.link_images_on(Some(kernel), &images)?;
+        Ok(vm)
+    }
+
     /// Adds a verified image, which sees those before it; its program variables are theirs where the names
     /// are the same.
     ///
@@ -238,13 +257,19 @@ impl Vm {
     }
 
     fn link_images(&mut self, images: &[&Image]) -> Result<(), LinkError> {
+        self.link_images_on(None, images)
+    }
+
+    /// `embedded`: the first of the images, if it is the kernel that is embedded in the program.
+    fn link_images_on(&mut self, embedded: Option<&'static Image>, images: &[&Image]) -> Result<(), LinkError> {
         let first = self.images.len();
-        let earlier: Vec<(usize, Rc<Image>)> = (self.images.iter().enumerate())
-            .filter_map(|(number, image)| Some((number, image.traits.clone()?)))
+        let earlier: Vec<(usize, Kept)> = (self.images.iter().enumerate())
+            .filter_map(|(number, image)| Some((number, image.kept.clone()?)))
             .collect();
         let numbered = images.iter().enumerate().map(|(nth, &image)| (first + nth, image)).collect();
         let mut linker = Linker::new(self, numbered);
-        for (number, image) in &earlier {
+        linker.embedded = embedded;
+        for (number, image) in earlier.iter().map(|(number, kept)| (number, kept.image())) {
             for prototype in image.prototypes.iter().filter(|prototype| prototype.kind == PrototypeKind::Trait) {
                 let name = linker.vm.symbols.intern(image.name(prototype.name));
                 let class = linker.vm.globals[*number][&name];
@@ -287,6 +312,36 @@ impl Vm {
         self.array_at_put = header(self, at_put, Hit::ArrayAtPut);
     }
 
+    /// Links the codes of a method of the embedded kernel that has none yet. Whoever runs a method that [`Vm::find_method`]
+    /// found comes here first.
+    pub(crate) fn link_found(&mut self, method: NonNull<LinkedMethod>) {
+        let linked = self.linked(method);
+        if linked.codes.is_empty() && linked.primitive.is_none() {
+            self.link_later(method);
+        }
+    }
+
+    #[cold]
+    fn link_later(&mut self, method: NonNull<LinkedMethod>) {
+        let Some(&Kept::Embedded(kernel)) = self.images[0].kept.as_ref() else {
+            unreachable!("all other methods have their codes from the start");
+        };
+        let LinkedMethod { class, origin, .. } = *self.linked(method);
+        // The limit is there for programs, and was kept when they were linked.
+        let linked_words = std::mem::take(&mut self.linked_words);
+        let mut linker = Linker::new(self, Vec::new());
+        let context = Context { class, constants: class };
+        let result = linker.codes(0, kernel, MethodId(origin.method), context, method);
+        result.expect("a test of the embedded kernel links all of it");
+        self.linked_words = linked_words;
+    }
+
+    /// Links all that waits for its first use: for those who look at code that need not have run.
+    pub fn link_all(&mut self) {
+        let waiting: Vec<NonNull<LinkedMethod>> = self.methods.iter().map(NonNull::from).collect();
+        waiting.into_iter().for_each(|method| self.link_found(method));
+    }
+
     /// Empties every cache, since methods have come to classes that were linked before.
     fn forget_lookups(&mut self) {
         for method in self.methods.iter() {
@@ -304,6 +359,7 @@ impl<'a, 'v> Linker<'a, 'v> {
     fn new(vm: &'v mut Vm, images: Vec<(usize, &'a Image)>) -> Linker<'a, 'v> {
         Linker {
             vm,
+            embedded: None,
             images,
             literals: FxHashMap::default(),
             definitions: Vec::new(),
@@ -370,15 +426,16 @@ impl<'a> Linker<'a, '_> {
     /// Notes what faults need of an image.
     fn load(&mut self, number: usize, image: &'a Image) {
         debug_assert_eq!(number, self.vm.images.len(), "images are numbered in order");
+        let has_traits = || image.prototypes.iter().any(|prototype| prototype.kind == PrototypeKind::Trait);
+        let (files, kept) = match self.embedded.filter(|_| number == 0) {
+            Some(kernel) => (Cow::Borrowed(&*kernel.files), Some(Kept::Embedded(kernel))),
+            None => (Cow::Owned(image.files.clone()), has_traits().then(|| Kept::Traits(Rc::new(image.clone())))),
+        };
         self.vm.images.push(LoadedImage {
-            files: image.files.clone(),
+            files,
             method_files: image.methods.iter().map(|method| method.position.file).collect(),
             main: None,
-            traits: image
-                .prototypes
-                .iter()
-                .any(|prototype| prototype.kind == PrototypeKind::Trait)
-                .then(|| Rc::new(image.clone())),
+            kept,
         });
         self.vm.globals.push(FxHashMap::default());
     }

@@ -7,6 +7,9 @@
 //! Values move whenever something is allocated, so a primitive reads receiver and arguments from its
 //! [`Window`] again after each allocation.
 
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use crate::class::Hit;
@@ -119,11 +122,11 @@ pub(crate) fn quick(name: &str) -> Hit {
     }
 }
 
+/// All tables as one.
+static TABLE: LazyLock<FxHashMap<&str, Primitive>> =
+    LazyLock::new(|| crate::primitives::TABLES.iter().flat_map(|table| table.iter().copied()).collect());
+
 /// The function for a primitive of this name.
 pub fn find(name: &str) -> Option<Primitive> {
-    crate::primitives::TABLES
-        .iter()
-        .flat_map(|table| table.iter())
-        .find(|(row, _)| *row == name)
-        .map(|&(_, primitive)| primitive)
+    TABLE.get(name).copied()
 }

@@ -703,6 +703,7 @@ impl Vm {
         }
         let found = self.methods.iter().find(|method| method.origin == origin && method.class == class)?;
         let found = NonNull::from(found);
+        self.link_found(found);
         self.continued.insert((origin, class), found);
         Some(found)
     }

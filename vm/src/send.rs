@@ -43,7 +43,8 @@ impl Methods {
 
     /// Gives the method its codes, which point back to it. Once, before it runs.
     pub(crate) fn set_codes(&mut self, mut method: NonNull<LinkedMethod>, codes: Vec<LinkedCode>) {
-        // SAFETY: made by `add`; nothing else looks at a method while its image is being linked.
+        // SAFETY: made by `add`; who looks at a method borrows the VM, whose part `self` is, and frames, caches and blocks
+        // point to methods that have their codes.
         let method = unsafe { method.as_mut() };
         assert!(method.codes.is_empty(), "codes never change once they are linked");
         method.codes = codes;

@@ -3,6 +3,8 @@
 //! A symbol is a number; two symbols are the same name exactly when their numbers are equal. Numbers
 //! last as long as the VM and are never stored: what leaves the VM is spelled out.
 
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
 
 /// An interned name.
@@ -12,8 +14,8 @@ pub struct Symbol(pub u32);
 /// Every name interned so far.
 #[derive(Default)]
 pub struct Symbols {
-    numbers: FxHashMap<Box<str>, Symbol>,
-    names: Vec<Box<str>>,
+    numbers: FxHashMap<Rc<str>, Symbol>,
+    names: Vec<Rc<str>>,
 }
 
 impl Symbols {
@@ -23,8 +25,9 @@ impl Symbols {
             return symbol;
         }
         let symbol = Symbol(u32::try_from(self.names.len()).expect("memory ends before four thousand million names"));
-        self.names.push(name.into());
-        self.numbers.insert(name.into(), symbol);
+        let name: Rc<str> = name.into();
+        self.names.push(name.clone());
+        self.numbers.insert(name, symbol);
         symbol
     }
 

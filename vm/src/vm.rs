@@ -4,6 +4,7 @@
 //! of objects, fuel, and for a turn what it has read and done. A program rests while a turn that it
 //! caused runs: their runs change places.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -319,11 +320,29 @@ pub struct Vm {
 
 /// What is kept of an image after linking.
 pub(crate) struct LoadedImage {
-    pub files: Vec<SourceFile>,
+    pub files: Cow<'static, [SourceFile]>,
     pub method_files: Vec<u16>,
     pub main: Option<NonNull<LinkedMethod>>,
-    /// The image, if it defines traits: later ones may use them.
-    pub traits: Option<Rc<Image>>,
+    /// The image, if there is still something to link of it.
+    pub kept: Option<Kept>,
+}
+
+/// An image of which there is still something to link.
+#[derive(Clone)]
+pub(crate) enum Kept {
+    /// The kernel that is embedded in the program: its methods, as they are first found.
+    Embedded(&'static Image),
+    /// It defines traits: later images may use them.
+    Traits(Rc<Image>),
+}
+
+impl Kept {
+    pub fn image(&self) -> &Image {
+        match self {
+            Kept::Embedded(image) => image,
+            Kept::Traits(image) => image,
+        }
+    }
 }
 
 /// How much memory and fuel a run may take.
@@ -592,6 +611,9 @@ impl Vm {
             return entry.target;
         }
         let target = self.find_method(class, selector);
+        if let Some(Target::Method(method)) = target {
+            self.link_found(method);
+        }
         let hit = match target {
             Some(Target::Method(method)) if self.linked(method).flags.private => (Hit::Empty, 0),
             Some(target) => self.hit_of(class, target),
@@ -924,10 +946,10 @@ impl Vm {
         let number = origin.method as usize;
         let offset = code.source_offset(word)?;
         let (files, file) = match self.images.get(usize::from(origin.image)) {
-            Some(image) => (&image.files, *image.method_files.get(number)?),
+            Some(image) => (&*image.files, *image.method_files.get(number)?),
             None => {
                 let (_, _, image) = self.earlier.of(origin)?;
-                (&image.files, image.methods.get(number)?.position.file)
+                (&*image.files, image.methods.get(number)?.position.file)
             }
         };
         let file = files.get(usize::from(file))?;

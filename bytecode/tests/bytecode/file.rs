@@ -25,6 +25,29 @@ fn an_image_is_read_as_it_was_written() {
 }
 
 #[test]
+fn an_embedded_image_is_what_its_file_says() {
+    let mut stripped = builder::tank();
+    strip(&mut stripped);
+    for image in [Image::default(), builder::tank(), stripped] {
+        let bytes: &'static [u8] = encode(&image).leak();
+        let index: &'static [u8] = index(bytes).expect("its own file").leak();
+        let embedded: &'static Embedded = Box::leak(Box::new(Embedded { bytes, index }));
+        assert_eq!(embedded.content_hash(), content_hash(&image));
+        // From the last method to the first, so that none is found by reading on.
+        let read = decode_embedded(embedded);
+        for (method, wanted) in read.methods.iter().zip(&image.methods).rev() {
+            assert_eq!(method, wanted);
+        }
+        assert_eq!(read, image);
+        assert_eq!(encode(&read), bytes);
+        let mut changed = decode_embedded(embedded);
+        strip(&mut changed);
+        assert_eq!(content_hash(&changed), content_hash(&image));
+        assert!(is_stripped(&changed));
+    }
+}
+
+#[test]
 fn the_bytes_are_the_same_on_every_machine() {
     let bytes = encode(&Image::default());
     assert_eq!(bytes[..16], *b"\x89TWB\r\n\x1a\n\x03\x00\x01\x00\x08\x00\x00\x00");
@@ -203,7 +226,7 @@ prop_compose! {
             selector: NameId(selector),
             argument_count,
             flags: MethodFlags { private, query, hidden },
-            body: codes.map_or(Body::Primitive, Body::Code),
+            body: codes.map_or(Body::Primitive, |codes| Body::Code(codes.into())),
             position: SourcePosition { file: position.0, offset: position.1 },
             comment,
         }

@@ -101,21 +101,47 @@ impl<'a> Linker<'a, '_> {
                 }
                 Ok(linked)
             }
-            Body::Code(codes) => {
+            Body::Code(_) => {
                 let linked = self.vm.methods.add(linked);
-                let mut result = Vec::with_capacity(codes.len());
-                for (index, code) in codes.iter().enumerate() {
-                    result.push(self.code(number, image, id, index, code, linked, context)?);
+                if !self.waits(number, method.flags, context) {
+                    self.codes(number, image, id, context, linked)?;
                 }
-                if self.vm.class(context.class).kind != ClassKind::Twin
-                    && let [code] = result.as_slice()
-                {
-                    self.vm.methods.set_quick(linked, quick(code));
-                }
-                self.vm.methods.set_codes(linked, result);
                 Ok(linked)
             }
         }
+    }
+
+    /// Whether the codes of a method are linked when a message first finds it: those of the embedded kernel, in its own
+    /// classes. What the system runs is not found by messages.
+    fn waits(&self, number: usize, flags: MethodFlags, context: Context) -> bool {
+        number == 0
+            && self.embedded.is_some()
+            && !flags.hidden
+            && context.class == context.constants
+            && self.vm.class(context.class).image == 0
+    }
+
+    /// Gives a method its codes.
+    pub(super) fn codes(
+        &mut self,
+        number: usize,
+        image: &'a Image,
+        id: MethodId,
+        context: Context,
+        linked: NonNull<LinkedMethod>,
+    ) -> Result<(), LinkError> {
+        let Body::Code(codes) = &image.method(id).body else { unreachable!("a primitive has no codes") };
+        let mut result = Vec::with_capacity(codes.len());
+        for (index, code) in codes.iter().enumerate() {
+            result.push(self.code(number, image, id, index, code, linked, context)?);
+        }
+        if self.vm.class(context.class).kind != ClassKind::Twin
+            && let [code] = result.as_slice()
+        {
+            self.vm.methods.set_quick(linked, quick(code));
+        }
+        self.vm.methods.set_codes(linked, result);
+        Ok(())
     }
 
     /// A code that linking makes.

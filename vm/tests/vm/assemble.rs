@@ -85,7 +85,7 @@ impl Assembler {
             selector: self.name(selector),
             argument_count: codes.first().map_or(0, |code| code.argument_count),
             flags: MethodFlags::default(),
-            body: Body::Code(codes),
+            body: Body::Code(codes.into()),
             position: SourcePosition::default(),
             comment: None,
         };
