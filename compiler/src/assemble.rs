@@ -62,12 +62,19 @@ struct Bound {
 }
 
 /// Writes the instructions of one code.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Assembler {
     rows: Vec<Row>,
     labels: Vec<Bound>,
     loops: Vec<Label>,
     unreachable: bool,
+}
+
+impl Default for Assembler {
+    fn default() -> Assembler {
+        // Most codes are short, and each has its own rows.
+        Assembler { rows: Vec::with_capacity(16), labels: Vec::new(), loops: Vec::new(), unreachable: false }
+    }
 }
 
 /// What [`Assembler::finish`] makes.

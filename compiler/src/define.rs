@@ -8,7 +8,7 @@
 //! Every body is resolved, which finds its mistakes, and emitted if it has none. An image comes out
 //! even where there are mistakes; `compile` throws it away then.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use bumpalo::Bump;
 use twintalk_bytecode::Image;

@@ -14,7 +14,7 @@
 //! **Order.** An operand that is read in place is read late. Where an operand after it assigns
 //! something, it is copied first.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use twintalk_bytecode::image::{self, Code, NameId, SendSite};
 use twintalk_bytecode::op::Op;

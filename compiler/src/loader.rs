@@ -4,7 +4,7 @@
 //! Then each file is searched for capitalised names that neither it nor any other file nor an
 //! outer image defines; a file that is found for one is read in turn, for its definitions alone.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use bumpalo::Bump;
 

@@ -1,7 +1,7 @@
 //! The tables of an image that codes share: names, globals and program variables; and the nearest
 //! name to one that is not there.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use twintalk_bytecode::image::NameId;
 
@@ -34,16 +34,22 @@ impl Names {
 #[derive(Debug, Default)]
 pub(crate) struct NameTable {
     rows: Vec<NameId>,
-    numbers: HashMap<NameId, usize>,
+    /// By name one more than its row; 0 where it has none.
+    numbers: Vec<u32>,
 }
 
 impl NameTable {
     /// The row of `name`, made if it is not there.
     pub(crate) fn row(&mut self, name: NameId) -> usize {
-        *self.numbers.entry(name).or_insert_with(|| {
+        let at = name.0 as usize;
+        if at >= self.numbers.len() {
+            self.numbers.resize(at + 1, 0);
+        }
+        if self.numbers[at] == 0 {
             self.rows.push(name);
-            self.rows.len() - 1
-        })
+            self.numbers[at] = self.rows.len() as u32;
+        }
+        self.numbers[at] as usize - 1
     }
 
     /// How many rows there are.

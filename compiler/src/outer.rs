@@ -3,7 +3,7 @@
 //! A later image hides the names of earlier ones; inside an image its own names come first, then
 //! those of the images before it.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use twintalk_bytecode::Image;
 use twintalk_bytecode::image::{NameId, Prototype};

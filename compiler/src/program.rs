@@ -6,7 +6,7 @@
 //!
 //! Invariant: after [`Program::new`], following parents and traits ends.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use twintalk_bytecode::image::PrototypeKind;
 
@@ -217,7 +217,7 @@ impl<'a, 'o> Program<'a, 'o> {
     /// The prototype itself and all that it takes slots and methods from, each once, the nearest
     /// first.
     pub(crate) fn lineage(&self, prototype: Prototype) -> Vec<Prototype> {
-        let mut seen = HashSet::from([prototype]);
+        let mut seen = HashSet::<Prototype>::from([prototype]);
         let mut lineage = Vec::new();
         let mut next = vec![prototype];
         while let Some(prototype) = next.pop() {
@@ -576,7 +576,7 @@ impl<'a, 'o> Program<'a, 'o> {
         let own_traits: HashSet<Prototype> = defined.traits.iter().flat_map(|found| self.lineage(*found)).collect();
         let inherited: HashSet<Prototype> = defined.parent.iter().flat_map(|parent| self.lineage(*parent)).collect();
         let mut from_traits: HashMap<&str, Prototype> = HashMap::new();
-        for owner in lineage.iter().filter(|owner| own_traits.contains(owner)) {
+        for owner in lineage.iter().filter(|owner| own_traits.contains(*owner)) {
             for name in self.own_slot_names(*owner, false) {
                 let other = match from_traits.get(name) {
                     Some(other) => Some(*other),
@@ -622,7 +622,7 @@ fn inherited_owner(
     owner: Prototype,
     name: &str,
 ) -> Option<Prototype> {
-    let has = |other: &&Prototype| inherited.contains(other) && program.own_slot(**other, false, name).is_some();
+    let has = |other: &&Prototype| inherited.contains(*other) && program.own_slot(**other, false, name).is_some();
     if inherited.contains(&owner) {
         return Some(owner);
     }

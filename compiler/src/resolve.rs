@@ -11,7 +11,7 @@
 //! **First values.** A temporary starts as nil, but need not be set to it when the first statement
 //! that names it assigns it whatever happens.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use bumpalo::Bump;
 use twintalk_bytecode::image::PrototypeKind;
