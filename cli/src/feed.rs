@@ -19,6 +19,7 @@ use twintalk_runtime::{ClockKind, FeedMessage, SendError, System, time};
 use crate::console::Console;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::load;
+use crate::profile::{FORMS, Forms, Watch};
 use crate::progress::Progress;
 use crate::rows::{Field, Format, Row, Table};
 use crate::store::Install;
@@ -31,6 +32,9 @@ const ROWS_AHEAD: usize = 4096;
 
 /// Send each row of a table as a message
 #[derive(Args)]
+#[command(mut_group("Forms", |forms| forms.requires("profile")))]
+// With those of a profile the help would not fit a screen; --profile says where they are.
+#[command(mut_args(|arg| if FORMS.contains(&arg.get_id().as_str()) { arg.hide(true) } else { arg }))]
 pub struct Feed {
     /// A table; - for standard input
     input: PathBuf,
@@ -72,6 +76,11 @@ pub struct Feed {
     from: u64,
     #[command(flatten)]
     install: Install,
+    /// Say at the end where the time went, as profile does, with its options
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    forms: Forms,
 }
 
 /// What `--clock` may say.
@@ -101,7 +110,10 @@ impl Feed {
         };
         let mut options = self.install.options(Some(self.store.clone()), program);
         options.clock = self.clock.map(|ClockArgument::Device| ClockKind::Driven);
-        let system = System::open(options)?;
+        if self.profile {
+            self.forms.settle(&mut options);
+        }
+        let mut system = System::open(options)?;
         let make = match &self.prototype {
             Some(prototype) => Some(prototype.clone()),
             None => match &*system.twin_definitions() {
@@ -113,9 +125,16 @@ impl Feed {
         trial::report_orphans(&system, &mut console);
         console.feed = Some(source.clone());
         console.progress = Progress::start(bytes_total, "bytes");
+        let watch = self.profile.then(|| Watch::start(self.forms, &mut system));
         let mut feeder = Feeder { system, console, source, plan, make, acks: self.acks, tally: Tally::default() };
-        let fed = feeder.feed(&read_ahead(table), self.from);
-        feeder.finish(fed)
+        let fed = feeder.feed(&read_ahead(table), self.from).and_then(|()| feeder.commit());
+        let taken = watch.map(|watch| watch.stop(&mut feeder.system, self.input.display().to_string()));
+        let outcome = feeder.finish(fed);
+        // A feed with rows that failed has a profile too.
+        if let Some(taken) = taken {
+            taken.show(false)?;
+        }
+        outcome
     }
 
     fn table_format(&self) -> Format {
@@ -332,7 +351,6 @@ impl Feeder {
             self.console.flush();
             return Err(failure);
         }
-        self.commit()?;
         let Feeder { system, mut console, tally, .. } = self;
         system.close(&mut console)?;
         console.progress = Progress::none();

@@ -1,7 +1,8 @@
-//! `twintalk profile`: where a program, and the turns that it causes, spend time, memory and sends.
+//! `twintalk profile`: where a program, and the turns that it causes, spend time, memory and sends. `twintalk feed` says the
+//! same of the turns of its rows.
 //!
 //! The program runs as with `run`. Meanwhile a thread asks the VMs for samples, or with `--every` they take them by
-//! themselves, whenever so much fuel was spent. What was noted is shown in several forms, a file each.
+//! themselves, whenever so much fuel was spent ([`Watch`]). What was noted is shown in several forms, a file each.
 
 use std::fs;
 use std::io::{self, Write};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use twintalk_runtime::profile::{Pace, Profile, request};
-use twintalk_runtime::{FaultReport, Given, Output, Request, System};
+use twintalk_runtime::{FaultReport, Given, OpenOptions, Output, Request, System};
 
 use crate::console::Console;
 use crate::exit::{Exit, Failure, Outcome};
@@ -40,6 +41,22 @@ pub struct ProfileVerb {
     /// Let timers run for so long after the last statement
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_ns)]
     for_ns: Option<i64>,
+    /// The report as JSON, one object a line; what the program prints goes to standard error
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    forms: Forms,
+    /// What the program finds in Program arguments
+    #[arg(last = true, value_name = "ARG")]
+    arguments: Vec<String>,
+}
+
+/// The names of [`Forms`].
+pub const FORMS: [&str; 6] = ["rate", "every", "top", "flame", "folded", "firefox"];
+
+/// How a profile is taken, and the forms that it is shown in.
+#[derive(Args)]
+pub struct Forms {
     /// How many samples a second
     #[arg(long, value_name = "HZ", default_value_t = 1000, conflicts_with = "every",
           value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -50,9 +67,6 @@ pub struct ProfileVerb {
     /// How many rows a table of the report has
     #[arg(long, value_name = "N", default_value_t = 15)]
     top: usize,
-    /// The report as JSON, one object a line; what the program prints goes to standard error
-    #[arg(long)]
-    json: bool,
     /// A flame graph
     #[arg(long, value_name = "FILE.svg")]
     flame: Option<PathBuf>,
@@ -62,9 +76,6 @@ pub struct ProfileVerb {
     /// A profile that the Firefox profiler opens
     #[arg(long, value_name = "FILE.json")]
     firefox: Option<PathBuf>,
-    /// What the program finds in Program arguments
-    #[arg(last = true, value_name = "ARG")]
-    arguments: Vec<String>,
 }
 
 /// What a form of a profile is told beside it.
@@ -86,54 +97,104 @@ impl ProfileVerb {
         let program = load::program(std::slice::from_ref(&file), &folders)?;
         let install = Install { upgrade: false, mode: None, partitions: None };
         let mut options = install.options(self.store, Some(program));
+        self.forms.settle(&mut options);
+        let mut system = System::open(options)?;
+        let mut output = Beside { console: Console::new(), aside: self.json };
+        let watch = Watch::start(self.forms, &mut system);
+        let outcome = system.run_program(self.arguments, self.for_ns, &mut output);
+        let taken = watch.stop(&mut system, file.display().to_string());
+        system.close(&mut output)?;
+        output.console.flush();
+        // A program that faulted has a profile too.
+        taken.show(self.json)?;
+        outcome?;
+        Ok(if output.console.faults > 0 { Exit::Wrong } else { Exit::Done })
+    }
+}
+
+impl Forms {
+    /// What a profile asks of how the store is opened.
+    pub fn settle(&self, options: &mut OpenOptions) {
         if self.every.is_some() {
             // The same in each run: threads would take turns as it comes.
             options.threads = Some(1);
         }
-        let mut system = System::open(options)?;
-        let mut output = Beside { console: Console::new(), aside: self.json };
+    }
+}
+
+/// A profile that is being taken.
+pub struct Watch {
+    forms: Forms,
+    /// Where samples are taken by the clock.
+    ticker: Option<Ticker>,
+    started: Duration,
+    begun: Instant,
+}
+
+impl Watch {
+    /// Starts one.
+    pub fn start(forms: Forms, system: &mut System) -> Watch {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let begun = Instant::now();
-        let outcome = match self.every {
+        let ticker = match forms.every {
             Some(every) => {
                 system.start_profile(Pace::Fuel(every));
-                system.run_program(self.arguments, self.for_ns, &mut output)
+                None
             }
             None => {
-                let ticker = Ticker::start(Duration::from_nanos(1_000_000_000 / self.rate));
+                let ticker = Ticker::start(Duration::from_nanos(1_000_000_000 / forms.rate));
                 system.start_profile(Pace::Requests);
-                let outcome = system.run_program(self.arguments, self.for_ns, &mut output);
-                ticker.stop();
-                outcome
+                Some(ticker)
             }
         };
+        Watch { forms, ticker, started, begun }
+    }
+
+    /// Ends it. `file`: what was run, or fed.
+    pub fn stop(self, system: &mut System, file: String) -> Taken {
+        let by_fuel = self.ticker.is_none();
+        if let Some(ticker) = self.ticker {
+            ticker.stop();
+        }
         let profile = system.take_profile();
         let title = Title {
-            file: file.display().to_string(),
-            started_ms: if self.every.is_some() { 0.0 } else { started.as_secs_f64() * 1000.0 },
-            seconds: begun.elapsed().as_secs_f64(),
-            rate: self.every.is_none().then_some(self.rate),
+            file,
+            started_ms: if by_fuel { 0.0 } else { self.started.as_secs_f64() * 1000.0 },
+            seconds: self.begun.elapsed().as_secs_f64(),
+            rate: (!by_fuel).then_some(self.forms.rate),
         };
-        system.close(&mut output)?;
-        output.console.flush();
-        // A program that faulted has a profile too.
-        if let Some(profile) = profile {
-            if let Some(path) = &self.folded {
-                write(path, folded::lines(&profile).as_bytes())?;
-            }
-            if let Some(path) = &self.flame {
-                write(path, &folded::flame(&profile, &title).map_err(|error| Failure::file(&path.display(), &error))?)?;
-            }
-            if let Some(path) = &self.firefox {
-                write(path, firefox::text(&profile, &title).as_bytes())?;
-            }
-            let text = if self.json { rows::text(&profile, &title) } else { report::text(&profile, &title, self.top) };
-            let mut out = io::stdout().lock();
-            out.write_all(text.as_bytes())?;
-            out.flush()?;
+        Taken { forms: self.forms, profile, title }
+    }
+}
+
+/// A profile that was taken.
+pub struct Taken {
+    forms: Forms,
+    profile: Option<Profile>,
+    title: Title,
+}
+
+impl Taken {
+    /// Writes the files that were asked for, and the report on standard output: as JSON or to be read.
+    ///
+    /// # Errors
+    /// A file cannot be written, or standard output is closed.
+    pub fn show(&self, json: bool) -> Result<(), Failure> {
+        let (Some(profile), title) = (&self.profile, &self.title) else { return Ok(()) };
+        if let Some(path) = &self.forms.folded {
+            write(path, folded::lines(profile).as_bytes())?;
         }
-        outcome?;
-        Ok(if output.console.faults > 0 { Exit::Wrong } else { Exit::Done })
+        if let Some(path) = &self.forms.flame {
+            write(path, &folded::flame(profile, title).map_err(|error| Failure::file(&path.display(), &error))?)?;
+        }
+        if let Some(path) = &self.forms.firefox {
+            write(path, firefox::text(profile, title).as_bytes())?;
+        }
+        let text = if json { rows::text(profile, title) } else { report::text(profile, title, self.forms.top) };
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()?;
+        Ok(())
     }
 }
 

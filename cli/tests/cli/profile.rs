@@ -160,6 +160,29 @@ fn turns_are_told_apart_by_receiver_and_message() {
 }
 
 #[test]
+fn a_feed_says_where_the_time_of_its_turns_went() {
+    let rows: String = (1..=40).map(|row| format!("{},{row}\n", row % 2)).collect();
+    let tank = "twin Tank = ( | level <- 0. | fill: n = ( 1 to: n do: [ :i | level := level + 1 ]. n = 40 ifTrue: [ nil fly ] ) )";
+    let folder = Folder::with(&[("rows.csv", &format!("id,value\n{rows}")), ("tank.twin", tank)]);
+    let words = "feed rows.csv tank.twin --store s --to tank-{id} --send fill: --args value";
+    let shown = folder.run(&format!("{words} --acks --profile --every 7 --top 3 --folded f.txt --flame f.svg"));
+    let (fed, report) = shown.split_once("\n==== profile of rows.csv ====\n").expect("a report behind what is fed");
+    assert!(fed.ends_with("ack 40\n"), "{shown}");
+    let turns = report.split("\n\n").find(|table| table.starts_with("Turns")).expect("a table of turns");
+    let turn = turns.lines().nth(2).expect("a row").split_whitespace().collect::<Vec<_>>();
+    assert!(turn[2..4] == ["40", "1"], "40 turns, one of which failed\n{turns}");
+    assert!(turns.contains("turn: Tank>>fill:") && turns.contains("tank-0, tank-1"), "{turns}");
+    assert!(folder.read("f.txt").contains("turn: Tank>>fill:;Tank>>fill: "), "{}", folder.read("f.txt"));
+    assert!(folder.read("f.svg").starts_with("<?xml"));
+    assert!(shown.ends_with("exit 1\n"), "a row failed\n{shown}");
+    // All was taken before, so there is nothing to say; by the clock, in a store that is there already.
+    assert!(folder.run(&format!("{words} --profile")).contains("\n==== profile of rows.csv ====\n"));
+    for asked in ["--flame f.svg", "--every 5", "--profile --every 5 --rate 5"] {
+        assert!(folder.run(&format!("{words} {asked}")).ends_with("exit 2\n"), "{asked}");
+    }
+}
+
+#[test]
 fn every_form_can_be_read() {
     let folder = Folder::with(&[("spin.twin", SPIN)]);
     let shown = folder.run("profile spin.twin --every 10 --json --folded f.txt --flame f.svg --firefox f.json");
