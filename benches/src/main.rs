@@ -28,6 +28,7 @@ mod plot;
 mod soak;
 mod stores;
 mod turns;
+mod watched;
 
 // The allocator of the program that users run.
 #[global_allocator]
@@ -50,6 +51,7 @@ const GROUPS: &[Group] = &[
     ("idle twins", stores::idle_twins),
     ("replay", stores::replay),
     ("opening", stores::opening),
+    ("profile", watched::profile),
     ("compiler", beside::compiler),
     ("cold start", beside::cold_start),
 ];
