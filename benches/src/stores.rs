@@ -11,7 +11,7 @@ use crate::measure::{Figure, Scale, Target, busy_seconds, ns_each, resident_set_
 use crate::turns::{Silent, in_memory, integer, program};
 
 const SENSOR: &str = "twin Sensor = ( | level <- 0. low <- 0. high <- 0. | level: n = ( level := n ) )";
-/// How many messages share a commit in `sync`: as if as many producers waited for it.
+/// How many producers there are at most, each of which waits for the acknowledgement of its message before it sends the next.
 const PRODUCERS: u64 = 256;
 
 /// A path of ten characters.
@@ -58,6 +58,14 @@ impl Feed {
     fn commit(&mut self) {
         self.system.commit(&mut Silent).expect("committed");
     }
+
+    /// Tells as one of so many producers: when all of them wait for an acknowledgement, one has to come first.
+    fn tell_as_one_of(&mut self, producers: u64, path: &str, value: u64) {
+        while self.number - self.system.acknowledged("bench") >= producers {
+            self.system.commit_some(&mut Silent).expect("committed");
+        }
+        self.tell(path, value);
+    }
 }
 
 /// One slot of a twin is updated by a message from outside, recorded; a group of messages shares a commit.
@@ -66,29 +74,42 @@ pub fn updates(scale: Scale) -> Vec<Figure> {
     let twins: Vec<String> = (0..scale.of(10_000)).map(path).collect();
     let mut figures = Vec::new();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut measure = |name: &str, target, mut feed: Feed, group: u64| {
+    let nth_twin = |nth: u64| &*twins[scattered(nth, twins.len() as u64) as usize];
+    let mut measure = |name: &str, target, mut feed: Feed| {
         twins.iter().for_each(|path| feed.tell(path, 0));
         feed.commit();
-        let clock = if group == PRODUCERS { wall_seconds } else { busy_seconds };
-        let values = ns_each(scale, count, clock, |round| {
+        let values = ns_each(scale, count, busy_seconds, |round| {
             for nth in 0..count {
-                feed.tell(&twins[scattered(nth, twins.len() as u64) as usize], round * count + nth);
-                if (nth + 1).is_multiple_of(group) {
-                    feed.commit();
-                }
+                feed.tell(nth_twin(nth), round * count + nth);
             }
             feed.commit();
         });
-        figures.push(Figure::new(name, "ns", target, values.clone()));
-        values
+        figures.push(Figure::new(name, "ns", target, values));
     };
     let memory = Feed { system: in_memory(SENSOR), number: 0 };
-    measure("one-slot update, memory, 512 a commit", Target::None, memory, 512);
+    measure("one-slot update, memory, 512 a commit", Target::None, memory);
     let asynchronous = Feed::open(&folder.path().join("async"), Durability::Async);
-    measure("one-slot update, async, 512 a commit", Target::AtMost(500.0), asynchronous, 512);
+    measure("one-slot update, async, 512 a commit", Target::AtMost(500.0), asynchronous);
     let synced = folder.path().join("sync");
-    let ours =
-        measure("one-slot update, sync, 256 a commit", Target::None, Feed::open(&synced, Durability::Sync), PRODUCERS);
+    let mut ours = Vec::new();
+    for producers in [1, 16, PRODUCERS] {
+        // Few wait for the disk often.
+        let count = (count * producers / PRODUCERS).max(1);
+        let mut feed = Feed::open(&synced, Durability::Sync);
+        feed.number = feed.system.taken("bench").expect("a counter");
+        let first = feed.number;
+        twins.iter().for_each(|path| feed.tell(path, 0));
+        feed.commit();
+        ours = ns_each(scale, count, wall_seconds, |round| {
+            for nth in 0..count {
+                feed.tell_as_one_of(producers, nth_twin(nth), first + round * count + nth);
+            }
+            feed.commit();
+        });
+        let each = if producers == 1 { "one producer".to_owned() } else { format!("{producers} producers") };
+        figures.push(Figure::new(format!("one-slot update, sync, {each}"), "ns", Target::None, ours.clone()));
+        feed.system.close(&mut Silent).expect("closed");
+    }
     let bare = bare_appends(scale, &synced, &folder.path().join("bare"));
     let ratios = ours.iter().zip(&bare).map(|(ours, bare)| bare / ours).collect();
     figures.push(Figure::new("the same blocks appended to bare RocksDB, synced", "ns", Target::None, bare));

@@ -242,7 +242,7 @@ struct Tally {
     acked: u64,
     /// How many rows were sent in this run.
     sent: u64,
-    /// How many of them are durable.
+    /// How many of them were when all were made durable last.
     committed: u64,
     /// How many were taken before.
     taken_before: u64,
@@ -308,11 +308,9 @@ impl Feeder {
             make: self.make.as_deref(),
         };
         match self.system.feed(&self.source, &message, &mut self.console) {
-            Ok(committed) => {
+            Ok(()) => {
                 self.tally.sent += 1;
-                if committed {
-                    self.acknowledge();
-                }
+                self.acknowledge(self.system.acknowledged(&self.source));
             }
             Err(SendError::Store(error)) => return Err(Failure::from(error)),
             Err(error @ (SendError::Argument(_) | SendError::Fault(_))) => self.refuse(number, &error.to_string()),
@@ -329,19 +327,22 @@ impl Feeder {
     fn commit(&mut self) -> Result<(), Failure> {
         if self.tally.sent > self.tally.committed {
             self.system.commit(&mut self.console)?;
+            self.tally.committed = self.tally.sent;
         }
-        self.acknowledge();
+        self.acknowledge(self.tally.row);
         Ok(())
     }
 
-    /// All rows so far are durable.
-    fn acknowledge(&mut self) {
-        self.tally.committed = self.tally.sent;
-        if self.acks && self.tally.row > self.tally.acked {
-            self.console.line(&format!("ack {}", self.tally.row));
+    /// All rows up to `row` are durable.
+    fn acknowledge(&mut self, row: u64) {
+        if row <= self.tally.acked {
+            return;
+        }
+        self.tally.acked = row;
+        if self.acks {
+            self.console.line(&format!("ack {row}"));
             self.console.flush();
         }
-        self.tally.acked = self.tally.row;
     }
 
     fn finish(mut self, fed: Result<(), Failure>) -> Outcome {

@@ -2,11 +2,65 @@
 //!
 //! Records are written with every row that follows from them as one batch. One flush makes durable what all partitions have
 //! written; what was held back until then goes out.
+//!
+//! Either turns wait for that ([`commit`]), or they run ahead ([`commit_ahead`]): the flush is done by another thread
+//! ([`flush`](crate::flush)), and what it lets out leaves when somebody looks. A partition has one flush under way and gathers for
+//! the next; so what a power loss can take, and nobody was told of, is two batches.
 
 use twintalk_store::{Batch, Durability, Key, Partition, Position, StoreError, Table};
 
 use crate::partition::{Core, Leaving};
+use crate::post::Parcel;
 use crate::resident::{View, write_row};
+
+/// What leaves when a flush is done.
+pub(crate) struct InFlight {
+    /// The flush.
+    pub number: u64,
+    leaving: Vec<(u64, Leaving)>,
+    pub outbox: Vec<(Partition, Parcel)>,
+}
+
+/// Writes what partitions have to write, waits for one flush for all, and lets out what waited for that.
+pub(crate) fn commit(cores: &mut [Core]) -> Result<(), StoreError> {
+    let mut flush = false;
+    for core in cores.iter_mut() {
+        flush |= core.write_records()? || core.in_flight.is_some();
+    }
+    if let Some(core) = cores.first().filter(|_| flush) {
+        core.store.flush()?;
+    }
+    cores.iter_mut().for_each(Core::release);
+    Ok(())
+}
+
+/// Writes what partitions have to write, and has it flushed while they go on. Waits for the flush before: so turns are never
+/// further ahead of the disk than one batch. Answers the number of the flush, 0 if none is needed.
+pub(crate) fn commit_ahead(cores: &mut [Core]) -> Result<u64, StoreError> {
+    await_flush(cores)?;
+    let mut flush = false;
+    for core in cores.iter_mut() {
+        flush |= core.write_records()?;
+    }
+    let Some(flusher) = cores.first().filter(|_| flush).map(|core| core.flusher.clone()) else {
+        cores.iter_mut().for_each(Core::release);
+        return Ok(0);
+    };
+    let number = flusher.ask()?;
+    cores.iter_mut().for_each(|core| core.leave_with(number));
+    Ok(number)
+}
+
+/// Waits for the flushes that are under way, and lets out what waited for them.
+pub(crate) fn await_flush(cores: &mut [Core]) -> Result<(), StoreError> {
+    for core in cores {
+        if let Some(InFlight { number, .. }) = core.in_flight {
+            core.flusher.wait(number)?;
+            core.release_in_flight();
+        }
+    }
+    Ok(())
+}
 
 impl Core {
     /// Whether what is executed is as durable as it gets.
@@ -17,27 +71,51 @@ impl Core {
     /// Writes all records since the last commit, with what follows from them, and waits until they are
     /// durable. Answers what may leave now.
     pub fn commit(&mut self) -> Result<Vec<(u64, Leaving)>, StoreError> {
-        if self.write_records()? {
-            self.store.flush()?;
-        }
-        Ok(self.release())
+        commit(std::slice::from_mut(self))?;
+        Ok(std::mem::take(&mut self.released))
     }
 
     /// Writes what waits to be written; answers whether a flush has to follow before anything may leave.
-    pub fn write_records(&mut self) -> Result<bool, StoreError> {
+    fn write_records(&mut self) -> Result<bool, StoreError> {
         if self.uncommitted > 0 || !self.rows.is_empty() || !self.taken_changed.is_empty() {
             self.write(false)?;
         }
         Ok(self.unflushed && self.store.settings().durability == Durability::Sync)
     }
 
-    /// All that was written is durable: parcels go to their partitions; answers what leaves for the outside.
-    pub fn release(&mut self) -> Vec<(u64, Leaving)> {
+    /// What is held back leaves with flush `number`, which covers all that is written.
+    fn leave_with(&mut self, number: u64) {
+        debug_assert!(self.in_flight.is_none(), "one flush at a time");
         self.unflushed = false;
+        let (leaving, outbox) = (std::mem::take(&mut self.leaving), std::mem::take(&mut self.outbox));
+        self.in_flight = Some(InFlight { number, leaving, outbox });
+    }
+
+    /// What waits for a flush leaves if that is done; answers whether nothing waits any more.
+    pub(crate) fn release_flushed(&mut self) -> Result<bool, StoreError> {
+        match &self.in_flight {
+            Some(InFlight { number, .. }) if !self.flusher.is_done(*number)? => return Ok(false),
+            Some(_) => self.release_in_flight(),
+            None => {}
+        }
+        Ok(true)
+    }
+
+    fn release_in_flight(&mut self) {
+        if let Some(InFlight { leaving, outbox, .. }) = self.in_flight.take() {
+            outbox.into_iter().for_each(|(to, parcel)| self.post.deliver(to, parcel));
+            self.released.extend(leaving);
+        }
+    }
+
+    /// All that was written is durable: parcels go to their partitions, and what is for the outside may leave.
+    fn release(&mut self) {
+        self.unflushed = false;
+        self.release_in_flight();
         for (to, parcel) in std::mem::take(&mut self.outbox) {
             self.post.deliver(to, parcel);
         }
-        std::mem::take(&mut self.leaving)
+        self.released.append(&mut self.leaving);
     }
 
     /// Writes the row of every twin that memory is ahead of, and notes that replay starts here.
@@ -50,9 +128,7 @@ impl Core {
         if self.store.settings().durability == Durability::Sync {
             self.store.flush()?;
         }
-        // What leaves for the outside is let out by the next commit.
-        let leaving = self.release();
-        self.leaving = leaving;
+        self.release();
         Ok(())
     }
 

@@ -16,6 +16,7 @@ pub mod datum;
 mod deadletters;
 mod difference;
 pub mod export;
+mod flush;
 pub mod json;
 pub mod kernel;
 mod message;

@@ -2,8 +2,8 @@
 //!
 //! A message is taken off the queue, run as one turn ([`turn`](crate::turn)), and leaves one record; what it sends
 //! far goes to the end of the queue, or to another partition. Turns run ahead of the disk: records gather until they
-//! are written, with every row that follows from them, as one batch ([`commit`](crate::commit)). Whatever is to leave
-//! the partition is held until that batch is durable.
+//! are written, with every row that follows from them, as one batch ([`commit`](crate::commit)), and go on while that
+//! is flushed. Whatever is to leave the partition is held until its batch is durable.
 //!
 //! A turn that needs an answer from another partition ends, and its composite is *closed*: it takes no turns, but
 //! answers queries, until the answer is here and the turn has run again from its start. What the partition takes for it
@@ -25,6 +25,8 @@ use twintalk_vm::turn::{Action, Outcome, RELEASE, TurnInput, first_segment};
 use twintalk_vm::{Answer, FarAnswer, Fault, Limits, PieceChange, Vm, World};
 
 use crate::clock::{self, Clock};
+use crate::commit::InFlight;
+use crate::flush::Flusher;
 use crate::message::{DROP, FAILED, FaultReport, From, Message, QUARANTINE, TIMER, message_from_row, message_to_row};
 use crate::near::{Inquiry, Known, Near, Need, another_kind, load};
 use crate::place::Placing;
@@ -99,7 +101,9 @@ struct Awaited {
 
 /// How many records of all partitions of a thread one batch may hold: a program can cause any number of turns before it
 /// next waits.
-const BATCH_RECORDS_MAX: usize = 8192;
+pub(crate) const BATCH_RECORDS_MAX: usize = 8192;
+/// How many records an idle disk is given: what one costs by itself no longer counts among so many.
+pub(crate) const AHEAD_RECORDS: usize = 64;
 
 /// A partition, but for its VM.
 pub(crate) struct Core {
@@ -107,6 +111,7 @@ pub(crate) struct Core {
     pub placing: Placing,
     pub store: Arc<dyn Store>,
     pub post: Arc<Post>,
+    pub flusher: Arc<Flusher>,
     pub residents: Residents,
     pub clock: Clock,
     pub timers: Timers,
@@ -116,6 +121,8 @@ pub(crate) struct Core {
     pub query_limit: Duration,
     /// How many records may wait for one write.
     pub batch_records_max: usize,
+    /// From how many on they are written while the disk is idle, so that who waits for them need not wait for more.
+    pub ahead_records: usize,
     pub(crate) builder: BlockBuilder,
     pub(crate) rows: Rows,
     /// Paths made or removed since the last commit: their rows are due.
@@ -124,10 +131,14 @@ pub(crate) struct Core {
     pub(crate) replies: FxHashMap<u64, Reply>,
     /// Failed far sends of the program for which it has not waited yet, by ticket.
     pub(crate) unclaimed: BTreeMap<u64, FaultReport>,
-    /// What leaves for the outside, each with its place in the order of all partitions.
+    /// What is to leave for the outside, each with its place in the order of all partitions.
     pub(crate) leaving: Vec<(u64, Leaving)>,
     /// What leaves for other partitions, once what caused it is durable.
     pub(crate) outbox: Vec<(Partition, Parcel)>,
+    /// The same of what is being flushed.
+    pub(crate) in_flight: Option<InFlight>,
+    /// What may leave for the outside now.
+    pub(crate) released: Vec<(u64, Leaving)>,
     /// Up to which number the messages of each outside sender were taken.
     pub(crate) taken: FxHashMap<String, u64>,
     pub(crate) taken_changed: BTreeSet<String>,
@@ -143,7 +154,7 @@ pub(crate) struct Core {
     pub(crate) last_time_ns: i64,
     /// Records that are not committed yet.
     pub uncommitted: usize,
-    /// Whether something was committed that is not flushed yet.
+    /// Whether something was written for which no flush was asked yet.
     pub(crate) unflushed: bool,
     /// How many records this process has written.
     pub records: u64,
@@ -158,6 +169,7 @@ impl Core {
         partition: Partition,
         store: Arc<dyn Store>,
         post: Arc<Post>,
+        flusher: Arc<Flusher>,
         clock: Clock,
         program: ProgramHash,
     ) -> Result<Core, StoreError> {
@@ -169,6 +181,7 @@ impl Core {
             placing: Placing { partitions },
             store,
             post,
+            flusher,
             residents: Residents::default(),
             clock,
             timers: Timers::default(),
@@ -176,6 +189,7 @@ impl Core {
             program,
             query_limit: QUERY_LIMIT,
             batch_records_max: BATCH_RECORDS_MAX,
+            ahead_records: AHEAD_RECORDS,
             builder: BlockBuilder::new(partition, end),
             rows: Rows::new(),
             moved: BTreeSet::new(),
@@ -184,6 +198,8 @@ impl Core {
             unclaimed: BTreeMap::new(),
             leaving: Vec::new(),
             outbox: Vec::new(),
+            in_flight: None,
+            released: Vec::new(),
             taken: FxHashMap::default(),
             taken_changed: BTreeSet::new(),
             sources: vec![source; usize::from(partitions)],
@@ -628,7 +644,8 @@ impl Core {
                 let fuel_used = question.fuel - inquiry.fuel;
                 let parcel = Parcel::Answer { number: question.number, answer, fuel_used };
                 // It may tell of what is not durable yet.
-                self.leave_for(question.asker, parcel, self.uncommitted > 0 || self.unflushed);
+                let waits = self.uncommitted > 0 || self.unflushed || self.in_flight.is_some();
+                self.leave_for(question.asker, parcel, waits);
                 Ok(())
             }
             (Answer::NotYet, Some(need)) => {

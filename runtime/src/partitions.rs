@@ -1,7 +1,7 @@
 //! All partitions of a store, and the threads that drive them.
 //!
 //! A thread drives the partitions that are its own: it takes what lies in their mailboxes, handles of all messages the one
-//! that was queued first, and when there is none left commits, which lets out what waited for that. The thread that calls
+//! that was queued first, and has what they leave flushed beside that, which lets out what waited for it. The thread that calls
 //! drives those of thread 0; the others are lent to their threads while there is something to do there, and are at home
 //! otherwise, where all of them can be looked at.
 //!
@@ -20,6 +20,7 @@ use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::{Limits, LinkError, Shapes, Vm};
 
 use crate::clock::{self, ClockKind};
+use crate::commit::{await_flush, commit, commit_ahead};
 use crate::kernel::Library;
 use crate::message::{From, Message};
 use crate::partition::{Core, Leaving, Reply};
@@ -324,9 +325,39 @@ impl Partitions {
     /// The store refuses.
     pub fn commit(&mut self) -> Result<Vec<Leaving>, StoreError> {
         commit(&mut self.cores)?;
-        let mut leaving: Vec<_> = self.cores.iter_mut().flat_map(|core| std::mem::take(&mut core.leaving)).collect();
-        leaving.sort_by_key(|(order, _)| *order);
-        Ok(leaving.into_iter().map(|(_, what)| what).collect())
+        Ok(self.take_released())
+    }
+
+    /// Writes what all partitions have to write, and has it flushed beside what comes next; waits for the flush before. Answers
+    /// the number of the flush.
+    ///
+    /// # Errors
+    /// The store refuses, or a flush has failed.
+    pub fn commit_ahead(&mut self) -> Result<u64, StoreError> {
+        commit_ahead(&mut self.cores)
+    }
+
+    /// Whether no flush is under way. What waited for one that is done may leave now.
+    ///
+    /// # Errors
+    /// A flush has failed.
+    pub fn release_flushed(&mut self) -> Result<bool, StoreError> {
+        self.cores.iter_mut().try_fold(true, |all, core| Ok(core.release_flushed()? && all))
+    }
+
+    /// Waits for the flushes under way.
+    ///
+    /// # Errors
+    /// A flush has failed.
+    pub fn await_flush(&mut self) -> Result<(), StoreError> {
+        await_flush(&mut self.cores)
+    }
+
+    /// What may leave for the outside, in order.
+    pub fn take_released(&mut self) -> Vec<Leaving> {
+        let mut released: Vec<_> = self.cores.iter_mut().flat_map(|core| std::mem::take(&mut core.released)).collect();
+        released.sort_by_key(|(order, _)| *order);
+        released.into_iter().map(|(_, what)| what).collect()
     }
 
     /// Writes the rows of all twins that memory is ahead of, and notes how far logs need not be read again.
@@ -361,21 +392,6 @@ impl Drop for Partitions {
     }
 }
 
-/// Writes what partitions have to write, with one flush for all, and lets parcels go. What leaves for the outside stays.
-fn commit(cores: &mut [Core]) -> Result<(), StoreError> {
-    let mut flush = false;
-    for core in cores.iter_mut() {
-        flush |= core.write_records()?;
-    }
-    if let Some(core) = cores.first().filter(|_| flush) {
-        core.store.flush()?;
-    }
-    for core in cores {
-        core.leaving = core.release();
-    }
-    Ok(())
-}
-
 /// A thread counts as working until this goes, also in a panic, which is ours: then all come home, and who waits for
 /// its partitions sees that they do not.
 struct AtWork<'a>(&'a Post);
@@ -405,6 +421,7 @@ impl Worker<'_> {
     fn run(&mut self, vm: &mut Vm) -> Result<(), StoreError> {
         while !self.post.is_stopped() || self.is_alone() {
             for core in self.cores.iter_mut() {
+                core.release_flushed()?;
                 core.take_in(vm)?;
             }
             if self.until.is_some_and(|ticket| self.cores.iter().any(|core| core.has_reply(ticket))) {
@@ -414,17 +431,24 @@ impl Worker<'_> {
             if let Some(core) = first.min_by_key(|core| core.queue[0].order) {
                 let message = core.queue.pop_front().expect("it is not empty");
                 core.handle_next(vm, message)?;
-                let batch_records_max = core.batch_records_max;
-                if self.cores.iter().map(|core| core.uncommitted).sum::<usize>() >= batch_records_max {
-                    commit(self.cores)?;
+                let (ahead_records, batch_records_max) = (core.ahead_records, core.batch_records_max);
+                let uncommitted: usize = self.cores.iter().map(|core| core.uncommitted).sum();
+                // Who waits for a parcel need not wait longer than the disk is busy.
+                let is_due = uncommitted >= ahead_records && self.has_parcels() && !self.is_flushing();
+                if is_due || uncommitted >= batch_records_max {
+                    commit_ahead(self.cores)?;
                 }
                 continue;
             }
-            if self.cores.iter().any(|core| !core.outbox.is_empty()) {
-                commit(self.cores)?;
+            if self.cores.iter().any(|core| self.post.has_mail(core.partition)) {
                 continue;
             }
-            if self.cores.iter().any(|core| self.post.has_mail(core.partition)) {
+            if self.cores.iter().any(|core| core.in_flight.as_ref().is_some_and(|held| !held.outbox.is_empty())) {
+                await_flush(self.cores)?;
+                continue;
+            }
+            if self.has_parcels() {
+                commit_ahead(self.cores)?;
                 continue;
             }
             let now_ns = self.now_ns;
@@ -455,6 +479,16 @@ impl Worker<'_> {
             }
             self.post.rest(self.thread);
         }
+    }
+
+    /// Whether something is to leave for another partition with the next flush.
+    fn has_parcels(&self) -> bool {
+        self.cores.iter().any(|core| !core.outbox.is_empty())
+    }
+
+    /// Whether a flush is under way.
+    fn is_flushing(&self) -> bool {
+        self.cores.iter().any(|core| core.in_flight.is_some())
     }
 
     /// Whether this thread drives every partition.

@@ -23,10 +23,11 @@ use twintalk_vm::{
 use crate::clock::{Clock, ClockKind};
 use crate::datum::{self, Datum};
 use crate::difference::{Difference, difference};
+use crate::flush::Flusher;
 use crate::kernel::{self, Library};
 use crate::message::{FaultReport, From, Message, SYSTEM_PATH};
 use crate::near::{Inquiry, asked_for_all};
-use crate::partition::{Core, Discipline, Leaving, QUERY_LIMIT, Reply};
+use crate::partition::{AHEAD_RECORDS, BATCH_RECORDS_MAX, Core, Discipline, Leaving, QUERY_LIMIT, Reply};
 use crate::partitions::{Linked, Partitions};
 use crate::place::PLACING;
 use crate::post::Post;
@@ -36,7 +37,7 @@ use crate::upgrade::{Lowered, Orphans, Versions};
 use crate::values;
 use crate::{rebuild, replay};
 
-/// How many records, and messages not handled yet, may wait for one commit.
+/// How many records, and messages not handled yet, may wait for one write.
 const COMMIT_RECORDS: usize = 512;
 /// After how many records rows are written for the twins they changed.
 const CHECKPOINT_RECORDS: u64 = 100_000;
@@ -197,6 +198,19 @@ pub struct Simulated {
     pub wall_ns: Option<Arc<AtomicI64>>,
     /// How many records may wait for one write.
     pub batch_records_max: usize,
+    /// How many records are written at once while the disk is idle.
+    pub ahead_records: usize,
+    /// How often one looks for a flush until it is done.
+    pub flush_looks: u64,
+}
+
+#[doc(hidden)]
+impl Simulated {
+    /// A store, with all else as it is without a test.
+    pub fn new(store: Arc<dyn Store>) -> Simulated {
+        let (batch_records_max, ahead_records) = (BATCH_RECORDS_MAX, AHEAD_RECORDS);
+        Simulated { store, wall_ns: None, batch_records_max, ahead_records, flush_looks: 100 }
+    }
 }
 
 /// A store that is open, with its program.
@@ -211,6 +225,10 @@ pub struct System {
     making: BTreeSet<String>,
     /// Up to which number outside senders have fed since the last commit.
     fed: BTreeMap<String, u64>,
+    /// Those of the commit whose flush is under way.
+    flushing: BTreeMap<String, u64>,
+    /// Those that are durable.
+    acknowledged: BTreeMap<String, u64>,
 }
 
 /// A message from an outside sender.
@@ -268,7 +286,8 @@ impl System {
     /// See [`OpenError`].
     #[doc(hidden)]
     pub fn with_store(store: Arc<dyn Store>, clock: ClockKind, options: OpenOptions) -> Result<System, OpenError> {
-        System::with_clock(store, Clock::new(clock, None), options)
+        let flusher = Flusher::new(store.clone());
+        System::with_clock(store, flusher, Clock::new(clock, None), options)
     }
 
     /// The same on a machine that a test makes up.
@@ -281,12 +300,20 @@ impl System {
             Some(wall_ns) => Clock::simulated(wall_ns),
             None => Clock::new(ClockKind::Driven, None),
         };
-        let mut system = System::with_clock(machine.store, clock, options)?;
-        system.partitions.iter_mut().for_each(|core| core.batch_records_max = machine.batch_records_max);
+        let flusher = Flusher::simulated(machine.store.clone(), machine.flush_looks);
+        let mut system = System::with_clock(machine.store, flusher, clock, options)?;
+        for core in system.partitions.iter_mut() {
+            (core.batch_records_max, core.ahead_records) = (machine.batch_records_max, machine.ahead_records);
+        }
         Ok(system)
     }
 
-    fn with_clock(store: Arc<dyn Store>, clock: Clock, options: OpenOptions) -> Result<System, OpenError> {
+    fn with_clock(
+        store: Arc<dyn Store>,
+        flusher: Flusher,
+        clock: Clock,
+        options: OpenOptions,
+    ) -> Result<System, OpenError> {
         let lost = rebuild::begin(&*store, options.read_only)?;
         let stored_hash = match lost {
             Some(hash) => Some(hash),
@@ -331,9 +358,10 @@ impl System {
         let count = store.settings().partitions;
         let threads = options.threads.unwrap_or(1).clamp(1, usize::from(count));
         let post = Arc::new(Post::new(count, threads));
+        let flusher = Arc::new(flusher);
         let mut cores = Vec::new();
         for partition in (0..count).map(Partition) {
-            let mut core = Core::new(partition, store.clone(), post.clone(), clock.clone(), hash)?;
+            let mut core = Core::new(partition, store.clone(), post.clone(), flusher.clone(), clock.clone(), hash)?;
             core.limits = options.limits;
             core.discipline = options.discipline;
             core.query_limit = options.query_limit.unwrap_or(QUERY_LIMIT);
@@ -369,6 +397,8 @@ impl System {
             arguments: Vec::new(),
             making: BTreeSet::new(),
             fed: BTreeMap::new(),
+            flushing: BTreeMap::new(),
+            acknowledged: BTreeMap::new(),
         })
     }
 
@@ -509,17 +539,19 @@ impl System {
         Ok(taken?.into_iter().min().unwrap_or(0))
     }
 
-    /// Takes one message of an outside sender and handles all that it causes. Not durable before
-    /// [`System::commit`]; commits by itself from time to time, which is answered.
+    /// Up to which number the messages of an outside sender are durable, with all that they caused; 0 if none was fed since
+    /// the store was opened.
+    pub fn acknowledged(&self, sender: &str) -> u64 {
+        self.acknowledged.get(sender).copied().unwrap_or(0)
+    }
+
+    /// Takes one message of an outside sender and handles all that it causes. It becomes durable by and by, while others are
+    /// fed ([`System::acknowledged`] says how far that is), or with [`System::commit`]. Waits where the disk is slower than
+    /// what feeds: one group of messages is being flushed, and one gathers.
     ///
     /// # Errors
     /// See [`SendError`]. A fault of the turn is none: it is reported through the output.
-    pub fn feed(
-        &mut self,
-        sender: &str,
-        message: &FeedMessage<'_>,
-        output: &mut dyn Output,
-    ) -> Result<bool, SendError> {
+    pub fn feed(&mut self, sender: &str, message: &FeedMessage<'_>, output: &mut dyn Output) -> Result<(), SendError> {
         let arguments = values::arguments(message.arguments, self.vm.shapes()).map_err(SendError::Argument)?;
         check_message(message.path, message.selector)?;
         if sender.is_empty() || sender.len() > NAME_BYTES_MAX {
@@ -528,7 +560,7 @@ impl System {
             return Err(SendError::Argument(text));
         }
         if self.partitions.of(message.path).taken_of(sender)? >= message.number {
-            return Ok(false);
+            return Ok(());
         }
         if let Some(device_time_ns) = message.device_time_ns
             && self.partitions.clock_kind() == ClockKind::Driven
@@ -553,11 +585,19 @@ impl System {
             self.partitions.pump(&mut self.vm, None)?;
             self.making.clear();
         }
-        if self.partitions.pending() >= COMMIT_RECORDS {
-            self.commit(output)?;
-            return Ok(true);
+        let flushing = !self.release_flushed(output)?;
+        let pending = self.partitions.pending();
+        if pending >= COMMIT_RECORDS
+            || pending >= self.partitions.first().ahead_records && !flushing && self.is_synced()
+        {
+            self.commit_ahead(output)?;
         }
-        Ok(false)
+        Ok(())
+    }
+
+    /// Whether who acknowledges has to wait for the disk.
+    fn is_synced(&self) -> bool {
+        self.partitions.store.settings().durability == Durability::Sync
     }
 
     /// Handles all that was taken, makes it durable, and lets out what waits for that; writes a checkpoint when one is due.
@@ -565,13 +605,70 @@ impl System {
     /// # Errors
     /// The store refuses.
     pub fn commit(&mut self, output: &mut dyn Output) -> Result<(), StoreError> {
-        self.partitions.pump(&mut self.vm, None)?;
-        self.making.clear();
-        for (sender, number) in std::mem::take(&mut self.fed) {
-            self.partitions.iter_mut().try_for_each(|core| core.taken_up_to(&sender, number))?;
-        }
+        self.handle_all()?;
         let leaving = self.partitions.commit()?;
         let_out(leaving, output);
+        self.acknowledge_flushing();
+        self.acknowledge_fed();
+        self.checkpoint_if_due()
+    }
+
+    /// Makes durable what is being flushed, or if nothing is, what was taken; and lets out what waits for that. For who has
+    /// nothing more to feed before something is acknowledged.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn commit_some(&mut self, output: &mut dyn Output) -> Result<(), StoreError> {
+        if self.release_flushed(output)? {
+            return self.commit(output);
+        }
+        self.partitions.await_flush()?;
+        self.release_flushed(output).map(drop)
+    }
+
+    /// Handles all that was taken and has it flushed beside what is fed next, once the flush before is done.
+    fn commit_ahead(&mut self, output: &mut dyn Output) -> Result<(), StoreError> {
+        self.handle_all()?;
+        let flush = self.partitions.commit_ahead()?;
+        // What was being flushed is durable now.
+        let_out(self.partitions.take_released(), output);
+        self.acknowledge_flushing();
+        match flush {
+            0 => self.acknowledge_fed(),
+            _ => self.flushing = std::mem::take(&mut self.fed),
+        }
+        self.checkpoint_if_due()
+    }
+
+    /// Lets out what waited for a flush that is done; answers whether none is under way.
+    fn release_flushed(&mut self, output: &mut dyn Output) -> Result<bool, StoreError> {
+        let idle = self.partitions.release_flushed()?;
+        let_out(self.partitions.take_released(), output);
+        if idle {
+            self.acknowledge_flushing();
+        }
+        Ok(idle)
+    }
+
+    /// Handles all that was taken, and notes how far that is.
+    fn handle_all(&mut self) -> Result<(), StoreError> {
+        self.partitions.pump(&mut self.vm, None)?;
+        self.making.clear();
+        let partitions = &mut self.partitions;
+        self.fed.iter().try_for_each(|(sender, &number)| {
+            partitions.iter_mut().try_for_each(|core| core.taken_up_to(sender, number))
+        })
+    }
+
+    fn acknowledge_flushing(&mut self) {
+        self.acknowledged.append(&mut self.flushing);
+    }
+
+    fn acknowledge_fed(&mut self) {
+        self.acknowledged.append(&mut self.fed);
+    }
+
+    fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
         if self.partitions.records() - self.checkpointed_records >= CHECKPOINT_RECORDS {
             self.checkpoint()?;
         }

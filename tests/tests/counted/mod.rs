@@ -87,7 +87,7 @@ pub fn open(folder: &Path, clock: Option<ClockKind>) -> Result<System, OpenError
 }
 
 /// Feeds message `number` to `line`; a time of the device drives the clock where it can be driven.
-pub fn feed(system: &mut System, number: u64, device_time_ns: Option<i64>) -> Result<bool, SendError> {
+pub fn feed(system: &mut System, number: u64, device_time_ns: Option<i64>) -> Result<(), SendError> {
     let argument = Datum::field(&number.to_string());
     let message = FeedMessage {
         number,

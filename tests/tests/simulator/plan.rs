@@ -294,6 +294,10 @@ pub struct Plan {
     /// Whether there is a clock on the wall; else only what is done drives it.
     pub wall: bool,
     pub batch_records_max: usize,
+    /// How many records are written at once while the disk is idle.
+    pub ahead_records: usize,
+    /// How often one looks for a flush until it is done.
+    pub flush_looks: u64,
     pub page_bytes: usize,
     pub hubs: usize,
     /// The messages of each sender, in their order.
@@ -328,6 +332,8 @@ impl Plan {
             discipline,
             wall: dice.one_in(2),
             batch_records_max: dice.pick(&[1, 1, 2, 3, 8, 100]),
+            ahead_records: dice.pick(&[1, 1, 2, 5, 64]),
+            flush_looks: dice.pick(&[1, 4, 40, 1000]),
             page_bytes: dice.pick(&[64, 256, 512, 4096]),
             hubs,
             senders,

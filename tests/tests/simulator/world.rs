@@ -276,9 +276,11 @@ impl<'p> World<'p> {
             ..OpenOptions::default()
         };
         let machine = Simulated {
-            store: Arc::new(self.disk.open()),
             wall_ns: self.plan.wall.then(|| self.wall_ns.clone()),
             batch_records_max: self.plan.batch_records_max,
+            ahead_records: self.plan.ahead_records,
+            flush_looks: self.plan.flush_looks,
+            ..Simulated::new(Arc::new(self.disk.open()))
         };
         self.trace.push(format!("  opened, {} bytes", self.disk.bytes().0));
         match System::open_simulated(machine, options) {
@@ -474,8 +476,11 @@ impl<'p> World<'p> {
         };
         let (system, witness) = self.system();
         let fed = system.feed(SENDERS[sender], &message, witness);
-        if self.sent(fed)? {
-            self.acked[sender] = self.acked[sender].max(nth + 1);
+        self.sent(fed)?;
+        // Of those that were sent again, some are behind what was acknowledged before.
+        for (sender, name) in SENDERS.iter().enumerate().take(self.acked.len()) {
+            let acknowledged = self.system().0.acknowledged(name) as usize;
+            self.acked[sender] = self.acked[sender].max(acknowledged);
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use twintalk_runtime::{Datum, FaultReport, OpenOptions, Output, SendError, Simulated, System};
+use twintalk_runtime::{Datum, FaultReport, FeedMessage, OpenOptions, Output, SendError, Simulated, System};
 use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::{Outcome, Record};
 use twintalk_store::{
@@ -103,6 +103,9 @@ impl Log for Watched {
         Ok(self.seen().flushed.get(&partition).copied().unwrap_or(Position::FIRST))
     }
     fn flush(&self) -> Result<(), StoreError> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(StoreError::Io(std::io::Error::other("the disk fails")));
+        }
         let mut seen = self.seen();
         for partition in (0..self.settings.partitions).map(Partition) {
             let end = self.inner.end(partition)?;
@@ -206,7 +209,7 @@ fn nothing_leaves_before_the_record_that_caused_it_is_durable() {
     for (partitions, threads) in [(1, 1), (2, 1), (8, 1), (8, 2)] {
         let store = Arc::new(Watched::new(partitions));
         let options = OpenOptions { program: Some(program(PROGRAM)), threads: Some(threads), ..OpenOptions::default() };
-        let machine = Simulated { store: store.clone(), wall_ns: None, batch_records_max: 64 };
+        let machine = Simulated { batch_records_max: 64, ahead_records: 8, ..Simulated::new(store.clone()) };
         let mut system = System::open_simulated(machine, options).expect("it opens");
         let mut outside = Outside { store: store.clone(), printed: 0, reported: 0 };
         system.run_program(Vec::new(), None, &mut outside).expect("it runs");
@@ -239,7 +242,7 @@ fn a_program_whose_store_refuses_ends_with_that_whatever_it_handles() {
     let store = Arc::new(Watched::new(2));
     let open = || {
         let options = OpenOptions { program: Some(program(text)), ..OpenOptions::default() };
-        let machine = Simulated { store: store.clone(), wall_ns: None, batch_records_max: 64 };
+        let machine = Simulated { batch_records_max: 64, ahead_records: 8, ..Simulated::new(store.clone()) };
         System::open_simulated(machine, options).expect("it opens")
     };
     let mut shown = Shown::default();
@@ -249,4 +252,101 @@ fn a_program_whose_store_refuses_ends_with_that_whatever_it_handles() {
     let ended = system.run_program(Vec::new(), None, &mut shown).expect_err("the store refuses");
     assert!(matches!(ended, SendError::Store(_)), "{ended}");
     assert_eq!(shown.text, "true\ntrue\n");
+}
+
+/// Feeds messages that print their numbers to a store whose flushes are done when they are waited for, or looked for 300 times.
+struct Ahead {
+    store: Arc<Watched>,
+    system: System,
+    shown: Shown,
+    number: u64,
+}
+
+impl Ahead {
+    fn new() -> Ahead {
+        let text =
+            "twin T = ( | n <- 0. | take: x = ( n := n + 1. Transcript showLine: x printString ) ) T ensure: 't'.";
+        let store = Arc::new(Watched::new(1));
+        let options = OpenOptions { program: Some(program(text)), ..OpenOptions::default() };
+        let machine = Simulated { flush_looks: 300, ..Simulated::new(store.clone()) };
+        let mut system = System::open_simulated(machine, options).expect("it opens");
+        let mut shown = Shown::default();
+        system.run_program(Vec::new(), None, &mut shown).expect("it runs");
+        Ahead { store, system, shown, number: 0 }
+    }
+
+    fn feed(&mut self) -> Result<(), SendError> {
+        self.number += 1;
+        let message = FeedMessage {
+            number: self.number,
+            path: "t",
+            selector: "take:",
+            arguments: &[Datum::Int(self.number.into())],
+            device_time_ns: None,
+            make: None,
+        };
+        self.system.feed("device", &message, &mut self.shown)
+    }
+
+    /// What was printed: numbers from 1 on. Each was durable then.
+    fn printed(&self) -> u64 {
+        let numbers: Vec<u64> = self.shown.text.lines().map(|line| line.parse().expect("a number")).collect();
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "in order: {numbers:?}");
+        numbers.len() as u64
+    }
+
+    fn acknowledged(&self) -> u64 {
+        self.system.acknowledged("device")
+    }
+}
+
+// delivery: D7.2, D7.20
+#[test]
+fn turns_run_while_the_disk_is_busy_and_nothing_leaves_before_it_is_done() {
+    let mut ahead = Ahead::new();
+    let mut written_ahead = 0;
+    for _ in 0..2000 {
+        ahead.feed().expect("taken");
+        let (printed, acknowledged) = (ahead.printed(), ahead.acknowledged());
+        assert_eq!(printed, acknowledged, "what it printed leaves with a message's acknowledgement");
+        let seen = ahead.store.seen();
+        for (text, partition, position) in &seen.printed {
+            let number: u64 = text.trim().parse().expect("a number");
+            assert!(number > printed || seen.is_durable(*partition, *position), "{number} was printed and may be lost");
+        }
+        written_ahead = written_ahead.max(seen.printed.len() as u64 - printed);
+        drop(seen);
+        assert!(ahead.number - acknowledged < 64 + 512, "one group is flushed and one gathers");
+    }
+    assert!(ahead.acknowledged() > 1000 && written_ahead >= 64, "{} {written_ahead}", ahead.acknowledged());
+    ahead.system.commit(&mut ahead.shown).expect("durable");
+    assert_eq!((ahead.printed(), ahead.acknowledged()), (2000, 2000));
+}
+
+// delivery: D7.12, D7.20
+#[test]
+fn a_flush_beside_the_turns_that_fails_ends_them_and_lets_nothing_out() {
+    let mut ahead = Ahead::new();
+    while ahead.acknowledged() == 0 {
+        ahead.feed().expect("taken");
+    }
+    let before = ahead.acknowledged();
+    ahead.store.refuses.store(true, Ordering::Relaxed);
+    let failed = (0..2000).find_map(|_| ahead.feed().err()).expect("the store refuses");
+    assert!(matches!(failed, SendError::Store(_)), "{failed}");
+    assert_eq!((ahead.printed(), ahead.acknowledged()), (before, before));
+}
+
+// delivery: D7.20
+#[test]
+fn who_has_nothing_more_to_feed_waits_for_some_or_all() {
+    let mut ahead = Ahead::new();
+    (0..100).for_each(|_| ahead.feed().expect("taken"));
+    assert_eq!(ahead.acknowledged(), 0);
+    ahead.system.commit_some(&mut ahead.shown).expect("durable");
+    assert_eq!((ahead.printed(), ahead.acknowledged()), (64, 64), "what was being flushed");
+    ahead.system.commit_some(&mut ahead.shown).expect("durable");
+    assert_eq!((ahead.printed(), ahead.acknowledged()), (100, 100), "the rest");
+    ahead.system.commit_some(&mut ahead.shown).expect("nothing to do");
+    assert_eq!(ahead.printed(), 100);
 }

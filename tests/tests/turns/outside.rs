@@ -9,7 +9,7 @@ const TANK: &str =
     "twin Tank = ( | log <- List new. | add: x = ( log add: x. x \\\\ 5 = 0 ifTrue: [ self error: 'every fifth' ] ) )
     Tank ensure: 't'.";
 
-fn feed(system: &mut System, sender: &str, number: u64, shown: &mut Shown) -> Result<bool, SendError> {
+fn feed(system: &mut System, sender: &str, number: u64, shown: &mut Shown) -> Result<(), SendError> {
     let arguments = [Datum::Int(number.into())];
     let message =
         FeedMessage { number, path: "t", selector: "add:", arguments: &arguments, device_time_ns: None, make: None };

@@ -31,8 +31,7 @@ impl Machine {
     /// Runs a process: opens the store, has `work` done, and closes it.
     fn run(&self, work: impl FnOnce(&mut System)) {
         let text = "twin T = ( | n <- 0. | up = ( n := n + 1 ) timer tick every: 100 milliseconds = ( n := n + 1 ) )  T ensure: 't'.";
-        let machine =
-            Simulated { store: self.store.clone(), wall_ns: Some(self.wall_ns.clone()), batch_records_max: 64 };
+        let machine = Simulated { wall_ns: Some(self.wall_ns.clone()), ..Simulated::new(self.store.clone()) };
         let options = OpenOptions { program: Some(program(text)), ..OpenOptions::default() };
         let mut system = System::open_simulated(machine, options).unwrap_or_else(|error| panic!("{error}"));
         work(&mut system);

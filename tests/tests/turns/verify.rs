@@ -33,7 +33,7 @@ Clock advance: 1 second.
 
 fn open(store: Arc<MemoryStore>) -> System {
     let options = OpenOptions { program: Some(program(PROGRAM)), ..OpenOptions::default() };
-    let machine = Simulated { store, wall_ns: None, batch_records_max: 64 };
+    let machine = Simulated::new(store);
     System::open_simulated(machine, options).unwrap_or_else(|error| panic!("{error}"))
 }
 
