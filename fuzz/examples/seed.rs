@@ -132,7 +132,7 @@ impl ProgramWorld for Twins {
             Some(_) | None => Action::Message { selector, arguments },
         };
         let (turn, limits) = (self.turns, Limits::default());
-        let input = TurnInput { path, action, query: false, turn, now_ns: 1, seed: 1, answers: &[], limits };
+        let input = TurnInput { path, action, query: false, wants_reply: true, turn, now_ns: 1, seed: 1, answers: &[], limits };
         let before = self.at_rest.get(path).cloned().unwrap_or_default();
         let (reply, effects) = match vm.run_turn(self, &input).outcome {
             Outcome::Done { reply, effects } => (reply, effects),

@@ -33,7 +33,7 @@ thread_local! {
 /// A turn of the twin.
 fn input(action: Action<'_>) -> TurnInput<'_> {
     let limits = Limits { fuel: 100_000, memory_bytes: 4 << 20 };
-    TurnInput { path: PATH, action, query: false, turn: 1, now_ns: 1, seed: 1, answers: &[], limits }
+    TurnInput { path: PATH, action, query: false, wants_reply: true, turn: 1, now_ns: 1, seed: 1, answers: &[], limits }
 }
 
 /// A twin and its part at rest.

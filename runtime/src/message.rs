@@ -215,6 +215,17 @@ pub(crate) fn cause(from: &From) -> Cause<'_> {
     }
 }
 
+/// Whether somebody waits for the reply to a message that has this cause; `replies`: its sender is a twin that does.
+pub(crate) fn wants_reply(cause: &Cause<'_>, replies: bool) -> bool {
+    match cause.sender {
+        Sender::Program => true,
+        // What is fed has numbers.
+        Sender::Outside(_) => cause.number == 0,
+        Sender::Twin(_) => replies,
+        Sender::Reply(_) | Sender::Timer(_) | Sender::System => false,
+    }
+}
+
 /// The report of a message whose turn failed.
 pub(crate) fn report(message: &Message, fault: &Fault) -> FaultReport {
     let (sender, number) = match &message.from {

@@ -333,6 +333,7 @@ impl Near<'_> {
             path: &query.path,
             action: Action::Message { selector: &query.selector, arguments: &query.arguments },
             query: true,
+            wants_reply: true,
             turn,
             now_ns: self.now_ns,
             seed: self.now_ns as u64 ^ turn,

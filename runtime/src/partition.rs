@@ -240,9 +240,15 @@ impl Core {
         self.replies.contains_key(&ticket)
     }
 
+    /// Whether memory has a twin at `path`; if not, there may be one all the same.
+    pub fn is_in_memory(&self, path: &str) -> bool {
+        self.residents.find(path).is_some_and(|handle| self.residents.exists_at(handle))
+    }
+
     /// Whether there is a twin at `path`.
     pub fn exists(&mut self, path: &str) -> Result<bool, StoreError> {
-        Ok(self.known(path)?.is_some_and(|view| view.exists))
+        let handle = load(&mut self.residents, &*self.store, self.partition, path)?;
+        Ok(handle.is_some_and(|handle| self.residents.exists_at(handle)))
     }
 
     /// What is known of `path`, which is in memory then.
@@ -686,6 +692,7 @@ impl Core {
             path: &message.path,
             action: Action::Message { selector: &message.selector, arguments: &message.arguments },
             query: true,
+            wants_reply: true,
             turn,
             now_ns: *now_ns,
             seed: *now_ns as u64 ^ turn,

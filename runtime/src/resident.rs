@@ -54,6 +54,7 @@ fn write(view: &View<'_>, bytes: &mut Vec<u8>) {
 }
 
 /// The bytes of the path in a run, and what comes after them.
+#[inline]
 fn split_path(run: &[u8]) -> (&[u8], &[u8]) {
     let mut rest = &run[1..];
     let length = get_number(&mut rest).expect("written by `write`") as usize;
@@ -124,7 +125,21 @@ impl Residents {
     /// The twin at rest, if there is one.
     pub fn image_at(&self, handle: Handle) -> Option<&[u8]> {
         let run = self.slab.get(handle);
-        (run[0] & EXISTS != 0).then(|| read_of("", run).image)
+        if run[0] & EXISTS == 0 {
+            return None;
+        }
+        // Position, life and turn are passed over.
+        let mut rest = split_path(run).1;
+        for _ in 0..4 {
+            let last = rest.iter().position(|byte| byte & 0x80 == 0).expect("written by `write`");
+            rest = &rest[last + 1..];
+        }
+        Some(rest)
+    }
+
+    /// Whether there is a twin.
+    pub fn exists_at(&self, handle: Handle) -> bool {
+        self.slab.get(handle)[0] & EXISTS != 0
     }
 
     /// Puts what is known of a path; answers where.

@@ -67,14 +67,20 @@ fn class_of_length(length: usize) -> usize {
     if length > SHORT_MAX { CLASSES } else { (length.max(1) - 1) / STEP }
 }
 
-/// How many runs a page has, as a power of two: places are found without a division.
-fn rows_bits(size: usize) -> u32 {
-    (PAGE_BYTES / STEP).ilog2() - size.div_ceil(STEP).next_power_of_two().ilog2()
-}
+/// By class: how many runs a page has, as a power of two. So places are found without a division.
+const ROWS_BITS: [u8; CLASSES] = {
+    let mut bits = [0; CLASSES];
+    let mut class = 0;
+    while class < CLASSES {
+        bits[class] = ((PAGE_BYTES / STEP).ilog2() - (class + 1).next_power_of_two().ilog2()) as u8;
+        class += 1;
+    }
+    bits
+};
 
-/// The page of a run, and where in it the run starts.
+/// The page of a run that lies in one, and where in it the run starts.
 fn where_is(handle: Handle, size: usize) -> (usize, usize) {
-    let bits = rows_bits(size);
+    let bits = ROWS_BITS[handle.class()];
     (handle.place() >> bits, (handle.place() & ((1 << bits) - 1)) * size)
 }
 
@@ -96,7 +102,7 @@ impl Slab {
             return Handle::new(class, place);
         }
         let size = size_of_class(class);
-        let rows = 1 << rows_bits(size);
+        let rows = 1 << ROWS_BITS[class];
         let of_class = &mut self.classes[class];
         let place = match of_class.free.pop() {
             Some(place) => place as usize,

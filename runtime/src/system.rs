@@ -221,6 +221,8 @@ pub struct System {
     checkpointed_records: u64,
     orphans: Vec<Orphans>,
     arguments: Vec<String>,
+    /// The selector that was fed last: it is one.
+    checked_selector: String,
     /// Paths at which a twin is about to be made for an outside sender.
     making: BTreeSet<String>,
     /// Up to which number outside senders have fed since the last commit.
@@ -395,6 +397,7 @@ impl System {
             checkpointed_records: 0,
             orphans,
             arguments: Vec::new(),
+            checked_selector: String::new(),
             making: BTreeSet::new(),
             fed: BTreeMap::new(),
             flushing: BTreeMap::new(),
@@ -553,7 +556,15 @@ impl System {
     /// See [`SendError`]. A fault of the turn is none: it is reported through the output.
     pub fn feed(&mut self, sender: &str, message: &FeedMessage<'_>, output: &mut dyn Output) -> Result<(), SendError> {
         let arguments = values::arguments(message.arguments, self.vm.shapes()).map_err(SendError::Argument)?;
-        check_message(message.path, message.selector)?;
+        let is_there = self.partitions.of(message.path).is_in_memory(message.path);
+        if !is_there {
+            twintalk_vm::reference::check_path(message.path).map_err(SendError::Argument)?;
+        }
+        // Most messages of a feed are of one kind.
+        if self.checked_selector != message.selector {
+            check_selector(message.selector)?;
+            message.selector.clone_into(&mut self.checked_selector);
+        }
         if sender.is_empty() || sender.len() > NAME_BYTES_MAX {
             let text =
                 format!("the name of a sender has 1 to {NAME_BYTES_MAX} bytes, but this one has {}", sender.len());
@@ -568,6 +579,7 @@ impl System {
             self.partitions.advance_to(&mut self.vm, device_time_ns)?;
         }
         if let Some(prototype) = message.make
+            && !is_there
             && !self.making.contains(message.path)
             && !self.partitions.of(message.path).exists(message.path)?
         {
@@ -579,7 +591,10 @@ impl System {
             device_time_ns: message.device_time_ns,
             ..Message::new(message.path, message.selector, arguments, from)
         });
-        self.fed.insert(sender.to_owned(), message.number);
+        match self.fed.get_mut(sender) {
+            Some(number) => *number = message.number,
+            None => drop(self.fed.insert(sender.to_owned(), message.number)),
+        }
         // What crosses partitions waits for the disk, so there a whole batch goes at once.
         if self.partitions.placing.partitions == 1 {
             self.partitions.pump(&mut self.vm, None)?;
@@ -833,6 +848,10 @@ impl System {
 
 fn check_message(path: &str, selector: &str) -> Result<(), SendError> {
     twintalk_vm::reference::check_path(path).map_err(SendError::Argument)?;
+    check_selector(selector)
+}
+
+fn check_selector(selector: &str) -> Result<(), SendError> {
     if verify::selector_arguments(selector).is_none() || selector.len() > NAME_BYTES_MAX {
         let short: String = selector.chars().take(80).collect();
         return Err(SendError::Argument(format!("`{short}` is no selector")));

@@ -10,7 +10,9 @@ use twintalk_vm::codec::symbol_argument;
 use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange, first_segment};
 use twintalk_vm::{FarAnswer, Fault, Shapes, Vm};
 
-use crate::message::{From, Message, PROGRAM, REARM, SYSTEM_PATH, WAITS, action, cause, encode_answer, report};
+use crate::message::{
+    From, Message, PROGRAM, REARM, SYSTEM_PATH, WAITS, action, cause, encode_answer, report, wants_reply,
+};
 use crate::near::{Inquiry, load};
 use crate::partition::{Core, Discipline, Leaving, Reply};
 use crate::post::Parcel;
@@ -80,10 +82,12 @@ impl Core {
     fn attempt_turn(&mut self, vm: &mut Vm, mut attempt: Attempt, number: TurnNumber) -> Result<(), StoreError> {
         let limits = self.limits;
         let Attempt { message, now_ns, seed, answers, inquiry } = &mut attempt;
+        let wants_reply = wants_reply(&cause(&message.from), replies(message));
         let input = TurnInput {
             path: &message.path,
             action: action(&message.selector, &message.arguments),
             query: false,
+            wants_reply,
             turn: number.turn,
             now_ns: *now_ns,
             seed: *seed,
@@ -181,7 +185,7 @@ impl Core {
         let answers: Vec<Vec<u8>> = asked.answers.iter().map(|answer| encode_answer(answer.reply.as_deref())).collect();
         let twins = record_twins(&self.residents, shapes, message, effects);
         let trace: String;
-        let replies = matches!(message.from, From::Twin { wanted: true, .. });
+        let replies = replies(message);
         let sends: SmallVec<[record::FarSend<'_>; 1]> = effects
             .far_sends
             .iter()
@@ -563,6 +567,11 @@ fn record_twins<'a>(
         effects.twins.iter().filter(|twin| twin.path != message.path).map(|twin| entry(&twin.path, Some(&twin.change))),
     );
     twins
+}
+
+/// Whether the reply is a message of its own, to the sender.
+fn replies(message: &Message) -> bool {
+    matches!(message.from, From::Twin { wanted: true, .. })
 }
 
 /// What a turn asked for beside its input.

@@ -11,7 +11,7 @@ use twintalk_store::{KeyRange, Position, Store, StoreError, Table};
 use twintalk_vm::turn::{Effects, Outcome, RELEASE, TurnEnd, TurnInput, TwinChange};
 use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Limits, Vm, World};
 
-use crate::message::{DROP, PROGRAM, QUARANTINE, SYSTEM_PATH, WAITS, action, decode_answer};
+use crate::message::{DROP, PROGRAM, QUARANTINE, SYSTEM_PATH, WAITS, action, decode_answer, wants_reply};
 use crate::near::another_kind;
 use crate::partition::Core;
 use crate::program::Programs;
@@ -251,10 +251,12 @@ impl Verifier<'_> {
         let answers = answers.ok_or("an answer to a far query that cannot be read")?;
         let path = record.receiver().path;
         let selector = record.input.selector;
+        let wants_reply = wants_reply(&record.cause, record.envelope.flags.contains(record::Flags::REPLIES));
         let input = TurnInput {
             path,
             action: action(selector, record.input.arguments),
             query: false,
+            wants_reply,
             turn: record.envelope.turn,
             now_ns: record.envelope.began_ns.unwrap_or(record.envelope.time_ns),
             seed: record.input.seed.unwrap_or(0),

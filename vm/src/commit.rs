@@ -386,6 +386,10 @@ impl Vm {
                 let mut delta = Vec::with_capacity(24);
                 let has_parts =
                     self.encode_delta(nth, objects, waiting, &mut numbering, &mut delta).map_err(refused)?;
+                if delta.is_empty() {
+                    // The same values as before: nothing becomes of it.
+                    return Ok(TwinChange::Delta { delta, at_rest: AtRest::default() });
+                }
                 if let Some(image) = self.with_slots_replaced(nth, &delta) {
                     debug_assert!(
                         has_parts || twin.has_parts || {

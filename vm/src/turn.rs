@@ -119,6 +119,8 @@ pub struct TurnInput<'a> {
     pub action: Action<'a>,
     /// Whether it must be a query: nothing changes, and a method that is none is the fault `FarSend`.
     pub query: bool,
+    /// Whether somebody waits for the reply; else it is not written out, so it may be anything. A query's is.
+    pub wants_reply: bool,
     /// The number of the turn within its composite.
     pub turn: u64,
     /// The time of the turn, in nanoseconds since 1970 UTC.
@@ -164,7 +166,7 @@ pub struct TurnEnd {
 pub enum Outcome {
     /// It is done.
     Done {
-        /// The reply, as the codec writes it.
+        /// The reply, as the codec writes it; empty if nobody waits for it.
         reply: Vec<u8>,
         /// What it changed.
         effects: Effects,
@@ -658,12 +660,14 @@ impl Vm {
             End::NotYet => return Outcome::Needs,
         };
         let mut reply = Vec::new();
-        let answer = match self.brought_whole(Few::from_slice(&[answer])) {
-            Ok(answer) => answer[0],
-            Err(stop) => return Outcome::Failed(self.fault_of_stop(stop)),
-        };
-        if let Err(error) = self.encode_message(answer, &mut reply) {
-            return Outcome::Failed(self.not_storable_fault(&error, "answered to another composite"));
+        if input.query || input.wants_reply {
+            let answer = match self.brought_whole(Few::from_slice(&[answer])) {
+                Ok(answer) => answer[0],
+                Err(stop) => return Outcome::Failed(self.fault_of_stop(stop)),
+            };
+            if let Err(error) = self.encode_message(answer, &mut reply) {
+                return Outcome::Failed(self.not_storable_fault(&error, "answered to another composite"));
+            }
         }
         if input.query {
             let output = std::mem::take(&mut self.run.turn.effects.output);

@@ -65,6 +65,7 @@ fn a_changed_byte_of_a_promise_makes_no_turn_panic() {
                     path: "w",
                     action,
                     query: false,
+                    wants_reply: true,
                     turn: 9,
                     now_ns: 0,
                     seed: 0,

@@ -85,6 +85,7 @@ impl Twins {
             path,
             action,
             query: false,
+            wants_reply: true,
             turn: self.turns,
             now_ns: self.turns as i64 * 1_000_000_000,
             seed: self.turns,

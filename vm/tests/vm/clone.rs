@@ -57,7 +57,8 @@ impl World for AtRest {
 
 fn turn(vm: &mut Vm, world: &mut AtRest, path: &str, action: Action<'_>) -> Result<Effects, Fault> {
     let limits = Limits { fuel: 100_000, memory_bytes: 4 << 20 };
-    let input = TurnInput { path, action, query: false, turn: 1, now_ns: 1, seed: 1, answers: &[], limits };
+    let input =
+        TurnInput { path, action, query: false, wants_reply: true, turn: 1, now_ns: 1, seed: 1, answers: &[], limits };
     match vm.run_turn(world, &input).outcome {
         Outcome::Done { effects, .. } => Ok(effects),
         Outcome::Failed(fault) => Err(fault),
