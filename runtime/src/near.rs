@@ -32,6 +32,7 @@ pub(crate) fn load(
     path: &str,
 ) -> Result<Option<Handle>, StoreError> {
     if let Some(handle) = residents.find(path) {
+        residents.mark_used(handle);
         return Ok(Some(handle));
     }
     let mut key = Key::new();

@@ -39,11 +39,13 @@ pub(crate) struct View<'a> {
 
 const DIRTY: u8 = 1;
 const EXISTS: u8 = 2;
+/// A turn or a query has asked for it since [`Residents::drop_idle`] last looked.
+const USED: u8 = 4;
 
 /// Writes what is known of a path as one run of bytes.
 fn write(view: &View<'_>, bytes: &mut Vec<u8>) {
     bytes.clear();
-    bytes.push(if view.dirty { DIRTY } else { 0 } | if view.exists { EXISTS } else { 0 });
+    bytes.push(USED | if view.dirty { DIRTY } else { 0 } | if view.exists { EXISTS } else { 0 });
     put_number(bytes, view.path.len() as u64);
     bytes.extend_from_slice(view.path.as_bytes());
     put_number(bytes, view.last.block);
@@ -105,6 +107,11 @@ impl Residents {
         let found = self.table.find(hash(path), is_it).copied();
         self.recent.set(found.or(self.recent.get()));
         found
+    }
+
+    /// Notes that what lies there is in use.
+    pub fn mark_used(&mut self, handle: Handle) {
+        self.slab.get_mut(handle)[0] |= USED;
     }
 
     /// What lies there of `path`.
@@ -224,11 +231,34 @@ impl Residents {
             *self = Residents { pieces, ..Residents::default() };
             return;
         }
+        self.retain(|run| run[0] & DIRTY != 0);
+    }
+
+    /// Forgets of what its row knows too so much that no more than `bytes_max` are left, if there is that much. What was not in
+    /// use since it was last called goes first: the second chance of Corbató's clock (1969), in the order of the table.
+    pub fn drop_idle(&mut self, bytes_max: usize) {
+        self.pieces.drop_clean();
+        for _ in 0..2 {
+            let mut bytes = self.bytes();
+            self.retain(|run| {
+                let stays = run[0] & (DIRTY | USED) != 0 || bytes <= bytes_max;
+                if !stays {
+                    bytes -= run.len();
+                } else if bytes > bytes_max {
+                    run[0] &= !USED;
+                }
+                stays
+            });
+        }
+    }
+
+    /// Forgets the runs that `stays` answers false for.
+    fn retain(&mut self, mut stays: impl FnMut(&mut [u8]) -> bool) {
         self.recent.set(None);
         let (slab, bytes) = (&mut self.slab, &mut self.bytes);
         self.table.retain(|handle| {
-            let run = slab.get(*handle);
-            let stays = run[0] & DIRTY != 0;
+            let run = slab.get_mut(*handle);
+            let stays = stays(run);
             if !stays {
                 *bytes -= run.len();
                 slab.remove(*handle);
@@ -386,6 +416,29 @@ mod tests {
         residents.all_clean();
         residents.drop_clean();
         assert_eq!((residents.len(), residents.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_was_not_in_use_is_forgotten_first_and_what_has_no_row_never() {
+        let mut residents = Residents::default();
+        for number in 0..100 {
+            residents.put(&view(&format!("t{number:02}"), number < 10, &[1; 20]));
+        }
+        let each = residents.bytes() / 100;
+        residents.drop_idle(80 * each);
+        assert_eq!((residents.len(), residents.bytes()), (80, 80 * each), "all were in use");
+        let kept: Vec<String> = residents.iter().map(|view| view.path.to_owned()).collect();
+        let (hot, cold) = kept[..].split_at(30);
+        for path in hot {
+            let handle = residents.find(path).expect("it stayed");
+            residents.mark_used(handle);
+        }
+        residents.drop_idle(45 * each);
+        assert_eq!(residents.len(), 45);
+        assert!(hot.iter().all(|path| residents.find(path).is_some()));
+        assert!(cold.iter().any(|path| residents.find(path).is_none()));
+        residents.drop_idle(0);
+        assert_eq!((residents.len(), residents.dirty()), (10, 10));
     }
 
     #[test]

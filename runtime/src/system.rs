@@ -41,7 +41,7 @@ use crate::{rebuild, replay};
 const COMMIT_RECORDS: usize = 512;
 /// After how many records rows are written for the twins they changed.
 const CHECKPOINT_RECORDS: u64 = 100_000;
-/// How many bytes of twins stay in memory behind a checkpoint.
+/// How many bytes of twins stay in memory, unless the opener says otherwise.
 const RESIDENT_BYTES: usize = 256 << 20;
 
 /// How a store is opened.
@@ -58,6 +58,9 @@ pub struct OpenOptions {
     /// How long a turn waits for the answer of another partition, by default ten seconds; then it is the fault
     /// `Unreachable`.
     pub query_limit: Option<Duration>,
+    /// How many bytes of twins stay in memory, the index over them left out; by default 256 MiB. When there are more, those that
+    /// were not in use lately are passivated.
+    pub resident_bytes: Option<usize>,
     /// The definitions to run; without them those that the store has.
     pub program: Option<Program>,
     /// Takes other definitions than the store's.
@@ -219,6 +222,8 @@ pub struct System {
     partitions: Partitions,
     read_only: bool,
     checkpointed_records: u64,
+    /// How many bytes of twins stay in memory.
+    resident_bytes: usize,
     orphans: Vec<Orphans>,
     arguments: Vec<String>,
     /// The selector that was fed last: it is one.
@@ -395,6 +400,7 @@ impl System {
             partitions,
             read_only: options.read_only,
             checkpointed_records: 0,
+            resident_bytes: options.resident_bytes.unwrap_or(RESIDENT_BYTES),
             orphans,
             arguments: Vec::new(),
             checked_selector: String::new(),
@@ -684,7 +690,8 @@ impl System {
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), StoreError> {
-        if self.partitions.records() - self.checkpointed_records >= CHECKPOINT_RECORDS {
+        let records = self.partitions.records() - self.checkpointed_records;
+        if records >= CHECKPOINT_RECORDS || self.residents().1 > self.resident_bytes {
             self.checkpoint()?;
         }
         Ok(())
@@ -700,8 +707,10 @@ impl System {
         }
         self.partitions.checkpoint()?;
         self.checkpointed_records = self.partitions.records();
-        if self.residents().1 > RESIDENT_BYTES {
-            self.partitions.iter_mut().for_each(|core| core.residents.drop_clean());
+        if self.residents().1 > self.resident_bytes {
+            // Some more than has to, since every twin is looked at for this.
+            let each = (self.resident_bytes - self.resident_bytes / 8) / self.partitions.iter().count();
+            self.partitions.iter_mut().for_each(|core| core.residents.drop_idle(each));
         }
         Ok(())
     }

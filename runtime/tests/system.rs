@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Seen, check_moving, program};
-use twintalk_runtime::{Moment, OpenOptions, System};
+use twintalk_runtime::{Datum, FeedMessage, Moment, OpenOptions, System};
 
 #[test]
 fn a_tank_fills_and_its_pump_is_a_part() {
@@ -117,4 +117,50 @@ fn what_an_older_program_recorded_is_replayed_under_a_later_one() {
     let report = system.verify(&mut |_| {}).expect("the store can be read");
     assert_eq!(report.differences, Vec::<String>::new());
     assert_eq!(seen.text, "");
+}
+
+#[test]
+fn twins_beyond_the_budget_are_passivated_and_loaded_again_as_they_were() {
+    const BUDGET: usize = 20_000;
+    for (partitions, folder) in [(1, true), (3, true), (2, false)] {
+        let kept = tempfile::tempdir().expect("a folder");
+        let options = OpenOptions {
+            folder: folder.then(|| kept.path().to_owned()),
+            partitions: Some(partitions),
+            program: Some(program(
+                "twin Meter = ( | sum <- 0. last <- nil. | take: x = ( sum := sum + x. last := { x. sum } ) )",
+            )),
+            resident_bytes: Some(BUDGET),
+            ..OpenOptions::default()
+        };
+        let mut system = System::open(options).unwrap_or_else(|error| panic!("{error}"));
+        let mut seen = Seen::default();
+        // Each of 3,000 twins takes three messages, in three rounds; one takes every tenth.
+        let paths: Vec<String> =
+            (0..9000).map(|nth| if nth % 10 == 0 { "hot".into() } else { format!("m{}", nth % 3000) }).collect();
+        for (nth, path) in paths.iter().enumerate() {
+            let message = FeedMessage {
+                number: nth as u64 + 1,
+                path,
+                selector: "take:",
+                arguments: &[Datum::Int(2.into())],
+                device_time_ns: None,
+                make: Some("Meter"),
+            };
+            system.feed("feed", &message, &mut seen).expect("taken");
+            if nth % 100 == 99 {
+                system.commit(&mut seen).expect("committed");
+                assert!(system.residents().1 <= BUDGET, "{} bytes", system.residents().1);
+            }
+        }
+        assert_eq!(seen.text, "");
+        assert!(system.residents().0 > 200, "{} twins stay", system.residents().0);
+        for (path, sum) in [("hot", 1800), ("m1", 6), ("m2999", 6), ("m1234", 6)] {
+            let state = system.state(path, Moment::Now).expect("readable").expect("there");
+            let last = Datum::Array(vec![Datum::Int(2.into()), Datum::Int(sum.into())]);
+            assert_eq!(state.slots, [("sum".to_owned(), Datum::Int(sum.into())), ("last".to_owned(), last)], "{path}");
+        }
+        let report = system.verify(&mut |_| {}).expect("readable");
+        assert_eq!(report.differences, Vec::<String>::new());
+    }
 }

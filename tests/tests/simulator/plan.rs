@@ -296,6 +296,8 @@ pub struct Plan {
     pub batch_records_max: usize,
     /// How many records are written at once while the disk is idle.
     pub ahead_records: usize,
+    /// How many bytes of twins stay in memory.
+    pub resident_bytes: Option<usize>,
     /// How often one looks for a flush until it is done.
     pub flush_looks: u64,
     pub page_bytes: usize,
@@ -332,6 +334,7 @@ impl Plan {
             discipline,
             wall: dice.one_in(2),
             batch_records_max: dice.pick(&[1, 1, 2, 3, 8, 100]),
+            resident_bytes: dice.pick(&[None, None, Some(4000), Some(500)]),
             ahead_records: dice.pick(&[1, 1, 2, 5, 64]),
             flush_looks: dice.pick(&[1, 4, 40, 1000]),
             page_bytes: dice.pick(&[64, 256, 512, 4096]),

@@ -273,6 +273,7 @@ impl<'p> World<'p> {
             upgrade: true,
             threads: Some(self.plan.threads),
             discipline: self.plan.discipline,
+            resident_bytes: self.plan.resident_bytes,
             ..OpenOptions::default()
         };
         let machine = Simulated {
