@@ -6,7 +6,8 @@
 //! - an item, a member and `----` start a line; there is a blank line around definitions;
 //! - the head of a definition, member or slot is one line;
 //! - a bracket either ends a line and its partner starts one, or neither does. A line end in what it holds, unless it
-//!   is inside another bracket there, makes it so; inside parentheses only one directly behind or before them;
+//!   is inside another bracket there, makes it so; inside parentheses only one directly behind or before them. A block
+//!   whose bracket does not start a line may also end behind its last statement;
 //! - of blank lines one is left, and none directly inside a bracket.
 //!
 //! A line is indented by two more than the line its bracket opens on, and by two more again if it continues a
@@ -90,6 +91,8 @@ struct Open {
     inside: Inside,
     broken: bool,
     stage: Stage,
+    /// It is the first thing on its line.
+    starts_line: bool,
     /// Of the line that it opens on.
     indent: usize,
     /// A statement, slot or member may start at the next token.
@@ -284,6 +287,7 @@ impl Layout<'_> {
             Inside::Slots if token.first => Gap::Keep { space: true, blank: true },
             Inside::Slots if open.at_start => Gap::Join { space },
             Inside::Slots => Gap::Keep { space, blank: false },
+            Inside::Block if token.kind.closes() && !open.starts_line => Gap::Keep { space: true, blank: false },
             _ if token.kind.closes() && open.broken => Gap::Break { blank: false },
             _ if token.kind.closes() => Gap::Join { space: edge },
             // Parameters stay on the line of their bracket; the temporaries of a block may.
@@ -410,10 +414,13 @@ impl Layout<'_> {
             }
         }
         if let Some(group) = self.groups[index] {
+            let line = self.out.rsplit('\n').next().unwrap_or_default();
+            let opener = &self.text[token.start as usize..token.end as usize];
             self.open.push(Open {
                 inside: group.inside,
                 broken: group.broken,
                 stage: Stage::Start,
+                starts_line: line.trim_start() == opener,
                 indent: self.line_indent,
                 at_start: true,
                 in_head: true,
@@ -443,7 +450,6 @@ fn needs_space(text: &str, before: Token, token: Token) -> bool {
         (Kind::Caret | Kind::Colon | Kind::HashParenthesis | Kind::HashBracket | Kind::OpenAnnotation, _) => false,
         (_, Kind::CloseAnnotation) => !takes_operator,
         (_, Kind::Period | Kind::Semicolon) => false,
-        (_, Kind::Operator) if spelling(token) == "," && before.kind.ends_operand() => !takes_operator,
         _ => true,
     }
 }

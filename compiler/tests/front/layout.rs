@@ -1,5 +1,7 @@
 //! What the formatter makes of texts.
 
+use std::path::{Path, PathBuf};
+
 use bumpalo::Bump;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
@@ -182,13 +184,11 @@ fn line_ends_of_the_author_are_kept_inside_statements() {
               cr.
             cond ifTrue: [
               a.
-              b
-            ]
+              b ]
               ifFalse: [ c ].
             cond
               ifTrue: [
-                a
-              ]
+                a ]
               ifFalse: [ :x |
                 b
               ].
@@ -197,7 +197,7 @@ fn line_ends_of_the_author_are_kept_inside_statements() {
 }
 
 #[test]
-fn brackets_are_broken_on_both_sides_or_not_at_all() {
+fn brackets_are_broken_on_both_sides_or_not_at_all_but_for_the_ends_of_blocks() {
     check(
         "A = (\nfoo = ( a.\nb )\nbar = (\n a )\nbaz = ( a do: [ :x |\n x foo.\n x bar ] )\nqux = ( | t |\n\n t )\n\n\n\nquux = ( a do: [ :x | | t | t ].\n a do: [ | t |\n t ].\n a do: [ :x |\n\n | t | t\n ] ) corge = ( \n ) grault = ( a\n foo )\n)",
         expect![[r#"
@@ -211,8 +211,7 @@ fn brackets_are_broken_on_both_sides_or_not_at_all() {
               )
               baz = ( a do: [ :x |
                 x foo.
-                x bar
-              ] )
+                x bar ] )
               qux = (
                 | t |
 
@@ -222,8 +221,7 @@ fn brackets_are_broken_on_both_sides_or_not_at_all() {
               quux = (
                 a do: [ :x | | t | t ].
                 a do: [ | t |
-                  t
-                ].
+                  t ].
                 a do: [ :x |
                   | t |
                   t
@@ -419,22 +417,41 @@ proptest! {
     }
 }
 
-#[test]
-fn every_program_of_the_project_stays_what_it_is() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut folders = vec![root.join("kernel"), root.join("spec"), root.join("benches"), root.join("examples")];
+/// The programs in folders of the project, with their paths.
+fn programs(folders: &[&str]) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut folders: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+    let mut programs = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_program = path.extension().is_some_and(|extension| extension == "twin" || extension == "som");
             if path.is_dir() {
                 folders.push(path);
-            } else if is_program
-                && let Ok(text) = std::fs::read_to_string(&path)
-                && format(&text).is_ok()
-            {
-                formatted(&text);
+            } else if is_program && let Ok(text) = std::fs::read_to_string(&path) {
+                programs.push((path, text));
             }
         }
     }
+    programs
+}
+
+#[test]
+fn every_program_of_the_project_stays_what_it_is() {
+    for (_, text) in programs(&["kernel", "spec", "benches", "examples"]) {
+        if format(&text).is_ok() {
+            formatted(&text);
+        }
+    }
+}
+
+#[test]
+fn the_class_library_and_the_examples_are_laid_out() {
+    let programs = programs(&["kernel", "examples"]);
+    assert!(programs.len() > 90, "kernel/ and examples/ were found");
+    // Files of SOM stay as they came.
+    let is_own = |(path, _): &&(PathBuf, String)| path.extension().is_some_and(|extension| extension == "twin");
+    let differs = |(_, text): &&(PathBuf, String)| format(text).as_ref() != Ok(text);
+    let differing: Vec<&PathBuf> = programs.iter().filter(is_own).filter(differs).map(|(path, _)| path).collect();
+    assert!(differing.is_empty(), "`twintalk fmt kernel examples` changes {differing:#?}");
 }
