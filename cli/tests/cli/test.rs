@@ -105,19 +105,19 @@ fn what_does_not_pass_is_told_with_its_place_and_values() {
     check(
         "test broken.twin --filter Broken",
         expect![[r#"
-        failed BrokenTest>>testWrong (broken.twin:2:22)
-          expected 8, got 7
-        broke BrokenTest>>testBreak (broken.twin:3:43)
-          MessageNotUnderstood: nil does not understand #foo
-            Object>>doesNotUnderstand: a Message (kernel/Object.twin:270:66)
-            BrokenTest>>testBreak (broken.twin:3:43)
-          | about to
-        skipped BrokenTest>>testSkip: not today
-        failed BrokenTest>>testNothingRaised (broken.twin:5:30)
-          expected ZeroDivide, but nothing was signalled
-        5 tests: 1 passed, 2 failed, 1 broke, 1 skipped
-        exit 1
-    "#]],
+            failed BrokenTest>>testWrong (broken.twin:2:22)
+              expected 8, got 7
+            broke BrokenTest>>testBreak (broken.twin:3:43)
+              MessageNotUnderstood: nil does not understand #foo
+                Object>>doesNotUnderstand: a Message (kernel/Object.twin:269:66)
+                BrokenTest>>testBreak (broken.twin:3:43)
+              | about to
+            skipped BrokenTest>>testSkip: not today
+            failed BrokenTest>>testNothingRaised (broken.twin:5:30)
+              expected ZeroDivide, but nothing was signalled
+            5 tests: 1 passed, 2 failed, 1 broke, 1 skipped
+            exit 1
+        "#]],
     );
 }
 
@@ -175,7 +175,7 @@ fn a_report_for_readers_of_junit() {
               <failure message="expected 8, got 7" type="AssertionFailure">broken.twin:2:22&#10;TestCase&gt;&gt;assert: 7 equals: 8 of a BrokenTest (kernel/TestCase.twin:58:25)&#10;BrokenTest&gt;&gt;testWrong (broken.twin:2:22)&#10;</failure>
             </testcase>
             <testcase classname="BrokenTest" name="testBreak">
-              <error message="nil does not understand #foo" type="MessageNotUnderstood">broken.twin:3:43&#10;Object&gt;&gt;doesNotUnderstand: a Message (kernel/Object.twin:270:66)&#10;BrokenTest&gt;&gt;testBreak (broken.twin:3:43)&#10;</error>
+              <error message="nil does not understand #foo" type="MessageNotUnderstood">broken.twin:3:43&#10;Object&gt;&gt;doesNotUnderstand: a Message (kernel/Object.twin:269:66)&#10;BrokenTest&gt;&gt;testBreak (broken.twin:3:43)&#10;</error>
               <system-out>about to&#10;</system-out>
             </testcase>
             <testcase classname="BrokenTest" name="testSkip">
@@ -191,7 +191,7 @@ fn a_report_for_readers_of_junit() {
               <failure message="expected 8, got 7" type="AssertionFailure">broken.twin:2:22&#10;TestCase&gt;&gt;assert: 7 equals: 8 of a More (kernel/TestCase.twin:58:25)&#10;BrokenTest&gt;&gt;testWrong of a More (broken.twin:2:22)&#10;</failure>
             </testcase>
             <testcase classname="More" name="testBreak">
-              <error message="nil does not understand #foo" type="MessageNotUnderstood">broken.twin:3:43&#10;Object&gt;&gt;doesNotUnderstand: a Message (kernel/Object.twin:270:66)&#10;BrokenTest&gt;&gt;testBreak of a More (broken.twin:3:43)&#10;</error>
+              <error message="nil does not understand #foo" type="MessageNotUnderstood">broken.twin:3:43&#10;Object&gt;&gt;doesNotUnderstand: a Message (kernel/Object.twin:269:66)&#10;BrokenTest&gt;&gt;testBreak of a More (broken.twin:3:43)&#10;</error>
               <system-out>about to&#10;</system-out>
             </testcase>
             <testcase classname="More" name="testSkip"/>
