@@ -85,12 +85,16 @@ pub fn compiled(text: &str) -> Result<Image, String> {
     Ok(image)
 }
 
-/// Runs the statements of an image on a machine of its own.
+/// Runs the statements of an image on a machine of its own, which links of the class library what they use.
 ///
 /// # Errors
 /// That it does not link, or took too long, or that the machine is of no use afterwards.
 pub fn run(image: &Image, limits: Limits, stress: bool) -> Result<Ran, String> {
-    let mut vm = Vm::link(&[&KERNEL, image]).map_err(|error| format!("it does not link: {error}"))?;
+    let vm = Vm::link_on(&KERNEL, &[image]).map_err(|error| format!("it does not link: {error}"))?;
+    run_on(vm, image, limits, stress)
+}
+
+fn run_on(mut vm: Vm, image: &Image, limits: Limits, stress: bool) -> Result<Ran, String> {
     vm.set_limits(limits);
     vm.set_stress(stress);
     let (start, mut output) = (Instant::now(), String::new());
@@ -129,7 +133,8 @@ pub fn check(text: &str, small: u64) -> Result<Ran, String> {
     }
     let _ = ImageListing::of(&image).to_string();
     let ran = run(&image, LIMITS, false)?;
-    same("from its file", &ran, &run(&read, LIMITS, false)?)?;
+    let whole = Vm::link(&[&KERNEL, &read]).map_err(|error| format!("from its file it does not link: {error}"))?;
+    same("from its file, on all of the class library", &ran, &run_on(whole, &read, LIMITS, false)?)?;
     let formatted = format(text).map_err(|found| format!("the formatter reports {found:?}"))?;
     if format(&formatted).as_ref() != Ok(&formatted) {
         return Err("formatted again it is another text".to_owned());
