@@ -2,7 +2,10 @@
 
 use twintalk_store::record::{self, Cause, Origin, Sender};
 use twintalk_store::{Partition, Position};
-use twintalk_vm::codec::{read_number_argument, read_symbol_argument, read_timer_arguments, symbol_argument};
+use twintalk_vm::codec::{
+    TimerArguments, read_number_argument, read_rearm_arguments, read_symbol_argument, read_timer_arguments,
+    symbol_argument,
+};
 use twintalk_vm::turn::{Action, CLONE, ENSURE, MAKE, THEN};
 use twintalk_vm::{FarAnswer, Fault, Name};
 
@@ -185,8 +188,11 @@ pub(crate) fn action<'a>(selector: &'a str, arguments: &'a [u8]) -> Action<'a> {
         }
         CLONE => Some(Action::Clone { arguments }),
         THEN => read_number_argument(arguments).map(|promise| Action::Then { promise }),
-        TIMER => read_timer_arguments(arguments).map(|(name, due_ns, program)| Action::Timer { name, due_ns, program }),
-        REARM => read_symbol_argument(arguments).map(|name| Action::Rearm { name }),
+        TIMER => read_timer_arguments(arguments).map(|timer| {
+            let TimerArguments { name, due_ns, program, errand } = timer;
+            Action::Timer { name, due_ns, program, errand }
+        }),
+        REARM => read_rearm_arguments(arguments).map(|(name, errand)| Action::Rearm { name, errand }),
         FAILED => Some(Action::Failed { arguments }),
         REPLY => {
             let mut rest = arguments;

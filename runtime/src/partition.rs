@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use twintalk_store::record::ProgramHash;
 use twintalk_store::{BlockBuilder, Key, KeyRange, Partition, Position, Rows, Store, StoreError, Table};
-use twintalk_vm::codec::timer_arguments;
+use twintalk_vm::codec::{Errand, TimerArguments, read_timer_arguments, timer_arguments};
 use twintalk_vm::turn::{Action, Outcome, RELEASE, TurnInput, first_segment};
 use twintalk_vm::{Answer, FarAnswer, Fault, Limits, PieceChange, Vm, World};
 
@@ -320,9 +320,11 @@ impl Core {
         }
         let (_, id) = self.timers.first()?;
         let id = id.clone();
-        self.timers.cancel(&id);
+        let timer = self.timers.cancel(&id)?;
         let from = From::Timer { name: (&*id.name).into(), due_ns, life: 0 };
-        Some(Message::new(&id.path, TIMER, timer_arguments(&id.name, due_ns, None), from))
+        let errand = Errand::from_bytes(&timer.errand);
+        let arguments = timer_arguments(&TimerArguments { name: &id.name, due_ns, program: None, errand });
+        Some(Message::new(&id.path, TIMER, arguments, from))
     }
 
     /// Handles one message, around which the discipline does what it does.
@@ -351,7 +353,8 @@ impl Core {
     /// A timer that the definition has no longer is one of the newest program that had it.
     fn find_program_of_timer(&mut self, vm: &mut Vm, message: &mut Message) -> Result<(), StoreError> {
         let From::Timer { name, due_ns, .. } = &message.from else { return Ok(()) };
-        if !self.exists(&message.path)? {
+        let has_errand = read_timer_arguments(&message.arguments).is_some_and(|timer| timer.errand.is_some());
+        if has_errand || !self.exists(&message.path)? {
             return Ok(());
         }
         let view = self.residents.get(&message.path).filter(|view| vm.lacks_timer(view.image, name));
@@ -367,7 +370,8 @@ impl Core {
             Ok(found.is_none())
         })?;
         if let Some(program) = found {
-            message.arguments = timer_arguments(name, *due_ns, Some(&program));
+            let timer = TimerArguments { name, due_ns: *due_ns, program: Some(program), errand: None };
+            message.arguments = timer_arguments(&timer);
         }
         Ok(())
     }
@@ -756,26 +760,26 @@ impl Core {
 
     // ---- timers ----
 
-    pub(crate) fn set_timer(&mut self, id: TimerId, due_ns: i64, position: Position) {
+    pub(crate) fn set_timer(&mut self, id: TimerId, due_ns: i64, errand: &[u8], position: Position) {
         let mut key = Key::new();
-        if let Some(before) = self.timers.set(id.clone(), due_ns) {
+        if let Some(before) = self.timers.set(id.clone(), due_ns, errand) {
             self.rows.delete(Table::Timers, key.timer(self.partition, before, &id.path, &id.name));
         }
-        self.rows.put(Table::Timers, key.timer(self.partition, due_ns, &id.path, &id.name), position, &[]);
+        self.rows.put(Table::Timers, key.timer(self.partition, due_ns, &id.path, &id.name), position, errand);
     }
 
     pub(crate) fn unset_timer(&mut self, id: &TimerId) {
         if let Some(before) = self.timers.cancel(id) {
-            self.rows.delete(Table::Timers, Key::new().timer(self.partition, before, &id.path, &id.name));
+            self.rows.delete(Table::Timers, Key::new().timer(self.partition, before.due_ns, &id.path, &id.name));
         }
     }
 
     /// Reads the timers that are set.
     pub fn load_timers(&mut self) -> Result<(), StoreError> {
         for row in self.store.scan(Table::Timers, &KeyRange::partition(self.partition))? {
-            let (key, _) = row?;
+            let (key, row) = row?;
             let (Some(due_ns), Some((path, name))) = (key.due_ns(), key.timer_names()) else { continue };
-            self.timers.set(TimerId { path: path.into(), name: name.into() }, due_ns);
+            self.timers.set(TimerId { path: path.into(), name: name.into() }, due_ns, &row.bytes);
         }
         Ok(())
     }

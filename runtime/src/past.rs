@@ -390,7 +390,7 @@ fn cause_of(store: &dyn Store, at: Origin, record: &Record<'_>) -> Result<Option
 /// The record that set the timer whose turn this is; where a turn of the same timer did, that which set it first.
 fn timer_set(store: &dyn Store, at: Origin, record: &Record<'_>, name: &str) -> Result<Option<Position>, StoreError> {
     let receiver = record.receiver();
-    let mut due_ns = read_timer_arguments(record.input.arguments).map(|(_, due_ns, _)| due_ns);
+    let mut due_ns = read_timer_arguments(record.input.arguments).map(|timer| timer.due_ns);
     let mut found = None;
     let path = receiver.path;
     chain(store, at.partition, path, receiver.previous.unwrap_or(Position::START), |position, record, twin| {
@@ -407,7 +407,7 @@ fn timer_set(store: &dyn Store, at: Origin, record: &Record<'_>, name: &str) -> 
         if sets && !is_own {
             found = Some(position);
         } else if sets && let Sender::Timer(_) = record.cause.sender {
-            due_ns = read_timer_arguments(record.input.arguments).map(|(_, due_ns, _)| due_ns);
+            due_ns = read_timer_arguments(record.input.arguments).map(|timer| timer.due_ns);
         } else if sets {
             // Set again since the turn before it failed, whose time was before.
             due_ns = None;
@@ -416,7 +416,7 @@ fn timer_set(store: &dyn Store, at: Origin, record: &Record<'_>, name: &str) -> 
             && timer == name
             && record.receiver().path == path
         {
-            due_ns = read_timer_arguments(record.input.arguments).map(|(_, due_ns, _)| due_ns);
+            due_ns = read_timer_arguments(record.input.arguments).map(|timer| timer.due_ns);
         }
         Ok(found.is_none() && twin.kind != TwinChange::Created)
     })?;

@@ -183,8 +183,8 @@ fn fold(core: &mut Core, vm: &Vm, programs: &mut Programs) -> Result<(), StoreEr
         core.taken_up_to(&name, number)?;
     }
     for (path, names) in timers.0 {
-        for (name, (due_ns, position)) in names {
-            core.set_timer(TimerId { path: path.as_str().into(), name: name.into() }, due_ns, position);
+        for (name, FoldedTimer { due_ns, errand, position }) in names {
+            core.set_timer(TimerId { path: path.as_str().into(), name: name.into() }, due_ns, &errand, position);
         }
     }
     Ok(())
@@ -192,14 +192,20 @@ fn fold(core: &mut Core, vm: &Vm, programs: &mut Programs) -> Result<(), StoreEr
 
 /// When each timer of each twin is due, and which record said so.
 #[derive(Default)]
-struct FoldedTimers(BTreeMap<String, BTreeMap<String, (i64, Position)>>);
+struct FoldedTimers(BTreeMap<String, BTreeMap<String, FoldedTimer>>);
+
+struct FoldedTimer {
+    due_ns: i64,
+    errand: Vec<u8>,
+    position: Position,
+}
 
 impl FoldedTimers {
     fn take(&mut self, record: &Record<'_>, position: Position) {
         // It came due, and this is its turn.
         if let Sender::Timer(name) = record.cause.sender {
             let path = record.receiver().path;
-            let due = read_timer_arguments(record.input.arguments).map(|(_, due_ns, _)| due_ns);
+            let due = read_timer_arguments(record.input.arguments).map(|timer| timer.due_ns);
             self.cancel(path, name, due);
         }
         for twin in record.twins.iter() {
@@ -216,7 +222,8 @@ impl FoldedTimers {
                 None => self.cancel(timer.twin, timer.name, None),
                 Some(due_ns) => {
                     let names = self.0.entry(timer.twin.to_owned()).or_default();
-                    names.insert(timer.name.to_owned(), (due_ns, position));
+                    let errand = timer.errand.to_vec();
+                    names.insert(timer.name.to_owned(), FoldedTimer { due_ns, errand, position });
                 }
             }
         }
@@ -225,7 +232,7 @@ impl FoldedTimers {
     /// Takes away a timer; one that is due at another time than it `was_due` has been set again since.
     fn cancel(&mut self, path: &str, name: &str, was_due_ns: Option<i64>) {
         let Some(names) = self.0.get_mut(path) else { return };
-        if was_due_ns.is_none() || names.get(name).map(|(due_ns, _)| *due_ns) == was_due_ns {
+        if was_due_ns.is_none() || names.get(name).map(|timer| timer.due_ns) == was_due_ns {
             names.remove(name);
         }
         if names.is_empty() {

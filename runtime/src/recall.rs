@@ -285,7 +285,7 @@ fn message_of(store: &dyn Store, in_partition: Partition, record: &Record<'_>) -
         }
         (Sender::Outside(name), _) => From::Outside { name: name.into(), number: cause.number },
         (Sender::Timer(name), _) => {
-            let due = read_timer_arguments(input.arguments).map(|(_, due_ns, _)| due_ns);
+            let due = read_timer_arguments(input.arguments).map(|timer| timer.due_ns);
             let life = record.receiver().life;
             due.map_or(nobody, |due_ns| From::Timer { name: name.into(), due_ns, life })
         }

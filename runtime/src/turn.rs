@@ -6,7 +6,7 @@
 use smallvec::SmallVec;
 use twintalk_store::record::{self, Envelope, Failure, Flags, Input, Origin, Record};
 use twintalk_store::{Key, Partition, Position, StoreError, Table};
-use twintalk_vm::codec::symbol_argument;
+use twintalk_vm::codec::{read_timer_arguments, rearm_arguments};
 use twintalk_vm::turn::{Effects, Outcome, TurnEnd, TurnInput, TwinChange, first_segment};
 use twintalk_vm::{FarAnswer, Fault, Shapes, Vm};
 
@@ -217,7 +217,12 @@ impl Core {
                 timers: effects
                     .timers
                     .iter()
-                    .map(|timer| record::Timer { twin: &timer.path, name: &timer.name, due_ns: timer.due_ns })
+                    .map(|timer| record::Timer {
+                        twin: &timer.path,
+                        name: &timer.name,
+                        due_ns: timer.due_ns,
+                        errand: &timer.errand,
+                    })
                     .collect::<Vec<_>>()
                     .into(),
             }),
@@ -312,7 +317,7 @@ impl Core {
         for timer in &effects.timers {
             let id = TimerId { path: timer.path.as_str().into(), name: timer.name.as_str().into() };
             match timer.due_ns {
-                Some(due_ns) => self.set_timer(id, due_ns, position),
+                Some(due_ns) => self.set_timer(id, due_ns, &timer.errand, position),
                 None => self.unset_timer(&id),
             }
         }
@@ -330,8 +335,8 @@ impl Core {
                 let reply = Message::reply(path, &message.path, *number, reply, origin, leaves, facts.log_ns);
                 self.dispatch(reply);
             }
-            From::Timer { name, .. } if result.is_err() && !verdict.tries_again() && !verdict.breaks(&message.path) => {
-                self.rearm(vm, &message.path, name)?
+            From::Timer { .. } if result.is_err() && !verdict.tries_again() && !verdict.breaks(&message.path) => {
+                self.rearm(vm, message)?
             }
             From::Program
             | From::Outside { .. }
@@ -366,7 +371,7 @@ impl Core {
         let breaks = verdict.breaks(&message.path);
         self.carry_out(vm, message, result, verdict, position)?;
         match &message.from {
-            From::Timer { name, .. } if breaks => self.rearm_when_released(vm, &message.path, name),
+            From::Timer { .. } if breaks => self.rearm_when_released(vm, message),
             From::System if breaks && message.selector == REARM => {
                 self.wait_for_release(Message { waiting: None, ..message.clone() })
             }
@@ -392,23 +397,30 @@ impl Core {
     }
 
     /// A timer that repeats is set again although its turn failed, in a turn of its own that directly follows.
-    fn rearm(&mut self, vm: &mut Vm, path: &str, name: &str) -> Result<(), StoreError> {
-        match self.timer_repeats(vm, path, name) {
-            true => self.run(vm, Message::new(path, REARM, symbol_argument(name), From::System)),
-            false => Ok(()),
+    fn rearm(&mut self, vm: &mut Vm, timer: &Message) -> Result<(), StoreError> {
+        match self.rearming(vm, timer) {
+            Some(message) => self.run(vm, message),
+            None => Ok(()),
         }
     }
 
     /// The same for a twin that could not be carried over to its definition: it has that turn when it can.
-    fn rearm_when_released(&mut self, vm: &Vm, path: &str, name: &str) -> Result<(), StoreError> {
-        match self.timer_repeats(vm, path, name) {
-            true => self.wait_for_release(Message::new(path, REARM, symbol_argument(name), From::System)),
-            false => Ok(()),
+    fn rearm_when_released(&mut self, vm: &Vm, timer: &Message) -> Result<(), StoreError> {
+        match self.rearming(vm, timer) {
+            Some(message) => self.wait_for_release(message),
+            None => Ok(()),
         }
     }
 
-    fn timer_repeats(&self, vm: &Vm, path: &str, name: &str) -> bool {
-        self.residents.get(path).is_some_and(|view| view.exists && vm.timer_repeats(view.image, name))
+    /// The message that sets a timer again which came due, if it repeats.
+    fn rearming(&self, vm: &Vm, message: &Message) -> Option<Message> {
+        let timer = read_timer_arguments(&message.arguments)?;
+        let view = self.residents.get(&message.path).filter(|view| view.exists)?;
+        let repeats = match timer.errand {
+            Some(errand) => errand.repeats(),
+            None => vm.timer_repeats(view.image, timer.name),
+        };
+        repeats.then(|| Message::new(&message.path, REARM, rearm_arguments(&timer), From::System))
     }
 
     /// Takes what became of a twin, recorded at `position`, into memory; of a root also the number of the turn.

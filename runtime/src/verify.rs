@@ -385,7 +385,8 @@ fn differs_in_effects(record: &Record<'_>, wanted: &record::Effects<'_>, effects
     }
     let timers_differ = wanted.timers.len() != effects.timers.len()
         || wanted.timers.iter().zip(&effects.timers).any(|(wanted, timer)| {
-            (wanted.twin, wanted.name, wanted.due_ns) != (&timer.path, &timer.name, timer.due_ns)
+            (wanted.twin, wanted.name, wanted.due_ns, wanted.errand)
+                != (&timer.path, &timer.name, timer.due_ns, &timer.errand)
         });
     if timers_differ {
         return Some("sets other timers".to_owned());

@@ -342,8 +342,11 @@ fn encode_effects(
             names.put(NameKind::Selector, timer.name.as_bytes(), out)?;
             match timer.due_ns {
                 Some(due_ns) => {
-                    out.push(1);
+                    out.push(if timer.errand.is_empty() { 1 } else { 2 });
                     put_signed(out, due_ns.wrapping_sub(time_ns));
+                    if !timer.errand.is_empty() {
+                        put_bytes(out, timer.errand);
+                    }
                 }
                 None => out.push(0),
             }
@@ -366,14 +369,6 @@ fn back(input: &mut Reader<'_>, from: Position) -> Result<Position, RecordError>
     let distance = input.number()?;
     let block = from.block.checked_sub(distance).ok_or(RecordError::Malformed("a position is before the log"))?;
     Ok(Position { block, index: index(input)? })
-}
-
-fn flag(input: &mut Reader<'_>) -> Result<bool, RecordError> {
-    match input.byte()? {
-        0 => Ok(false),
-        1 => Ok(true),
-        2.. => Err(RecordError::Malformed("a flag is neither 0 nor 1")),
-    }
 }
 
 /// What is there only if its bit is set, and then is not empty.
@@ -547,11 +542,20 @@ fn decode_effects<'a, N: Names<'a>>(
     let output = str::from_utf8(bytes_if(input, has(mask::OUTPUT))?)
         .map_err(|_| RecordError::Malformed("a text is not UTF-8"))?;
     let timers = list(input, has(mask::TIMERS), 3, |input| {
-        Ok(Timer {
-            twin: names.text(NameKind::Path, input.number()?)?,
-            name: names.text(NameKind::Selector, input.number()?)?,
-            due_ns: if flag(input)? { Some(input.signed()?.wrapping_add(time_ns)) } else { None },
-        })
+        let twin = names.text(NameKind::Path, input.number()?)?;
+        let name = names.text(NameKind::Selector, input.number()?)?;
+        let kind = input.byte()?;
+        let due_ns = if kind > 0 { Some(input.signed()?.wrapping_add(time_ns)) } else { None };
+        let errand = match kind {
+            0 | 1 => &[][..],
+            2 => input.bytes()?,
+            _ => return Err(RecordError::Malformed("a timer of an unknown kind")),
+        };
+        // What is empty has one way to be written.
+        if kind == 2 && errand.is_empty() {
+            return Err(RecordError::Malformed("a timer with an errand that has none"));
+        }
+        Ok(Timer { twin, name, due_ns, errand })
     })?;
     Ok(Effects { reply, sends, events, output, timers })
 }

@@ -348,6 +348,8 @@ pub struct Timer<'a> {
     pub name: &'a str,
     /// When it fires next, in nanoseconds since 1970; `None`: cancelled.
     pub due_ns: Option<i64>,
+    /// What it sends then, where it was set by a turn and not by a definition; of no account to the store. Empty else.
+    pub errand: &'a [u8],
 }
 
 /// Why a turn failed.

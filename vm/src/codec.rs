@@ -300,18 +300,84 @@ pub fn read_symbol_argument(arguments: &[u8]) -> Option<&str> {
     reader.text().ok().filter(|_| reader.is_empty())
 }
 
-/// The arguments of a timer that is due: its name, and when that was; and if the definition has no such timer any more,
-/// what records call the newest program that has it.
-pub fn timer_arguments(name: &str, due_ns: i64, program: Option<&[u8; 32]>) -> Vec<u8> {
-    let mut out = vec![2 + u8::from(program.is_some()), tag::SYMBOL];
-    put_bytes(&mut out, name.as_bytes());
-    put_integer(&mut out, due_ns);
-    if let Some(program) = program {
+/// What a timer sends that a turn has set: values, of which the first three are the nanoseconds of its period (0: it fires once), what
+/// becomes of times that passed (a symbol), and the selector; the others are the arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errand<'a> {
+    count: u8,
+    values: &'a [u8],
+}
+
+impl<'a> Errand<'a> {
+    /// How many values there are before the arguments.
+    const HEAD: u8 = 3;
+
+    /// What [`Errand::to_bytes`] made; `None` if it is none, or there is none.
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Errand<'a>> {
+        let (&count, values) = bytes.split_first()?;
+        Errand { count, values }.checked()
+    }
+
+    /// The values as the arguments of a message.
+    pub fn to_bytes(self) -> Vec<u8> {
+        [&[self.count], self.values].concat()
+    }
+
+    fn checked(self) -> Option<Errand<'a>> {
+        (Errand::HEAD..=Errand::HEAD + ARGUMENTS_MAX as u8).contains(&self.count).then_some(self)
+    }
+
+    /// Whether the timer fires again and again.
+    pub fn repeats(self) -> bool {
+        Reader::new(self.values).integer_value().ok().flatten().is_some_and(|period_ns| period_ns > 0)
+    }
+}
+
+/// What the arguments of a timer say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerArguments<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// When it was due.
+    pub due_ns: i64,
+    /// If the definition has no such timer any more, what records call the newest program that has it.
+    pub program: Option<[u8; 32]>,
+    /// What it sends, if a turn set it.
+    pub errand: Option<Errand<'a>>,
+}
+
+/// The arguments of a timer that is due.
+pub fn timer_arguments(timer: &TimerArguments<'_>) -> Vec<u8> {
+    let errand = timer.errand.map_or(0, |errand| errand.count);
+    let mut out = vec![2 + u8::from(timer.program.is_some()) + errand, tag::SYMBOL];
+    put_bytes(&mut out, timer.name.as_bytes());
+    put_integer(&mut out, timer.due_ns);
+    if let Some(program) = timer.program {
         out.push(tag::STRING);
         let text: String = program.iter().map(|byte| format!("{byte:02x}")).collect();
         put_bytes(&mut out, text.as_bytes());
     }
+    if let Some(errand) = timer.errand {
+        out.extend_from_slice(errand.values);
+    }
     out
+}
+
+/// The arguments of the message that sets a timer again, whose turn failed: the same where a turn set it, else its name alone.
+pub fn rearm_arguments(timer: &TimerArguments<'_>) -> Vec<u8> {
+    match timer.errand {
+        Some(_) => timer_arguments(timer),
+        None => symbol_argument(timer.name),
+    }
+}
+
+/// What [`rearm_arguments`] wrote: the name; and when it was due and what it sends, if a turn set it.
+pub fn read_rearm_arguments(arguments: &[u8]) -> Option<(&str, Option<(i64, Errand<'_>)>)> {
+    if let Some(name) = read_symbol_argument(arguments) {
+        return Some((name, None));
+    }
+    let timer = read_timer_arguments(arguments)?;
+    Some((timer.name, Some((timer.due_ns, timer.errand?))))
 }
 
 /// The arguments of a message of the runtime's own: one number.
@@ -329,12 +395,16 @@ pub fn read_number_argument(arguments: &[u8]) -> Option<u64> {
 }
 
 /// What [`timer_arguments`] wrote.
-pub fn read_timer_arguments(arguments: &[u8]) -> Option<(&str, i64, Option<[u8; 32]>)> {
+pub fn read_timer_arguments(arguments: &[u8]) -> Option<TimerArguments<'_>> {
     let (&count, rest) = arguments.split_first()?;
     let mut reader = Reader::new(rest.strip_prefix(&[tag::SYMBOL])?);
     let name = reader.text().ok()?;
     let due_ns = reader.integer_value().ok()??;
     let program = match count {
+        4.. => {
+            let errand = Some(Errand { count: count - 2, values: reader.bytes }.checked()?);
+            return Some(TimerArguments { name, due_ns, program: None, errand });
+        }
         2 => None,
         3 if reader.byte().ok()? == tag::STRING => {
             let text = reader.text().ok().filter(|text| text.len() == 64)?;
@@ -346,7 +416,7 @@ pub fn read_timer_arguments(arguments: &[u8]) -> Option<(&str, i64, Option<[u8; 
         }
         _ => return None,
     };
-    reader.is_empty().then_some((name, due_ns, program))
+    reader.is_empty().then_some(TimerArguments { name, due_ns, program, errand: None })
 }
 
 /// The arguments of the message that tells a twin of a failure below it: the part, the selector, kind and text of the

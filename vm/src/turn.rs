@@ -18,6 +18,7 @@ use rustc_hash::FxHashMap;
 use twintalk_bytecode::image::Supervision;
 
 use crate::class::{ClassId, Target};
+use crate::codec::Errand;
 use crate::delta::{AtRest, PieceChange};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
@@ -66,6 +67,8 @@ pub enum Action<'a> {
     Rearm {
         /// Its name.
         name: &'a str,
+        /// When it was due and what it sends, if a turn set it.
+        errand: Option<(i64, Errand<'a>)>,
     },
     /// A twin below this one has failed, and this one is to be told.
     Failed {
@@ -92,6 +95,8 @@ pub enum Action<'a> {
         due_ns: i64,
         /// The earlier program whose timer it is, if the definition has no such timer any more: it fires once.
         program: Option<[u8; 32]>,
+        /// What it sends, if a turn set it.
+        errand: Option<Errand<'a>>,
     },
 }
 
@@ -319,6 +324,8 @@ pub struct TimerEffect {
     pub name: String,
     /// When it is due; `None`: it is cancelled.
     pub due_ns: Option<i64>,
+    /// What it sends then, as [`Errand`] reads it; empty where it is cancelled, or one of the definition.
+    pub errand: Vec<u8>,
 }
 
 /// Where a twin of this turn comes from.
@@ -396,6 +403,8 @@ pub struct TurnState {
     pub(crate) brought: FxHashMap<u32, Value>,
     /// Whether the world did not know a piece yet that was asked for.
     pub(crate) not_yet: bool,
+    /// How many timers the turn has set.
+    timers_set: u32,
     /// How many bytes the turn leaves so far, about.
     left_bytes: usize,
     /// The promise whose blocks run.
@@ -429,6 +438,7 @@ impl TurnState {
             pieces: FxHashMap::default(),
             brought: FxHashMap::default(),
             not_yet: false,
+            timers_set: 0,
             left_bytes: 0,
             promise: Value::NIL,
             actions: Value::NIL,
@@ -454,6 +464,7 @@ impl TurnState {
         self.pieces.clear();
         self.brought.clear();
         self.not_yet = false;
+        self.timers_set = 0;
         self.left_bytes = 0;
         self.promise = Value::NIL;
         self.actions = Value::NIL;
@@ -564,6 +575,12 @@ impl TurnState {
         let (wants_reply, kind) = (false, None);
         self.effects.far_sends.push(FarSend { sender, path, selector, arguments, promise, wants_reply, kind });
         Some(promise)
+    }
+
+    /// A name for a timer that no other of the composite has or had.
+    pub(crate) fn next_timer_name(&mut self) -> String {
+        self.timers_set += 1;
+        format!("{}.{}", self.turn, self.timers_set)
     }
 
     /// The number that the promise of the next far send gets. Turns of a composite are counted through all its lives,
@@ -750,7 +767,11 @@ impl Vm {
                 self.run.turn.twins[nth].to_check = true;
                 End::Done(Value::NIL)
             }
-            Action::Rearm { name } => {
+            Action::Rearm { name, errand: Some((due_ns, errand)) } => {
+                self.run.turn.due_ns = Some(due_ns);
+                self.run_errand(world, there, input.path, self.selectors.rearm_errand, name, errand)
+            }
+            Action::Rearm { name, errand: None } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 if !self.class_repeats(self.class_of(self.run.turn.twins[nth].value), name) {
                     // The definition was another when this was sent.
@@ -777,7 +798,11 @@ impl Vm {
                 // Its blocks went with it.
                 None => End::Done(Value::NIL),
             },
-            Action::Timer { name, due_ns, program } => {
+            Action::Timer { name, due_ns, program: _, errand: Some(errand) } => {
+                self.run.turn.due_ns = Some(due_ns);
+                self.run_errand(world, there, input.path, self.selectors.fire_errand, name, errand)
+            }
+            Action::Timer { name, due_ns, program, errand: None } => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 self.run.turn.due_ns = Some(due_ns);
                 let class = self.class_of(self.run.turn.twins[nth].value);
@@ -788,6 +813,41 @@ impl Vm {
                 self.deliver(world, nth, self.selectors.fire_timer, &[name], Sender::SYSTEM)
             }
         }
+    }
+
+    /// Has a twin do what a timer says that one of its turns set: `message` gets the name, and the errand as an array.
+    fn run_errand(
+        &mut self,
+        world: &mut Asked<'_>,
+        there: Option<usize>,
+        path: &str,
+        message: Symbol,
+        name: &str,
+        errand: Errand<'_>,
+    ) -> End {
+        let Some(nth) = there else { return End::Failed(self.missing(path)) };
+        let unfinished = self.run.turn.unfinished.len();
+        let count = match self.decode_arguments(&errand.to_bytes()) {
+            Ok(count) => count,
+            Err(error) => return End::Failed(self.decode_fault(&error)),
+        };
+        match self.complete_objects(world, nth, unfinished) {
+            Ok(Some(())) => {}
+            Ok(None) => return End::NotYet,
+            Err(fault) => return End::Failed(fault),
+        }
+        let first = self.run.handles.len() - count;
+        let array = self.allocate_indexed(self.known.array, count);
+        let array = match array {
+            Ok(array) => array,
+            Err(stop) => return End::Failed(self.fault_of_stop(stop)),
+        };
+        for index in 0..count {
+            self.heap.init_element(array, index, self.run.handles[first + index]);
+        }
+        self.run.handles.truncate(first);
+        let name = Value::symbol(self.symbols.intern(name).0);
+        self.deliver(world, nth, message, &[name, array], Sender::SYSTEM)
     }
 
     /// Runs the body of a timer that the definition of the `nth` twin had in an earlier program.

@@ -104,6 +104,8 @@ pub struct Selectors {
     pub clone_in_program: Symbol,
     pub fire_timer: Symbol,
     pub rearm_timer: Symbol,
+    pub fire_errand: Symbol,
+    pub rearm_errand: Symbol,
     pub part_failed: Symbol,
 }
 
@@ -458,6 +460,8 @@ impl Vm {
             clone_in_program: symbols.intern("cloneInProgram:"),
             fire_timer: symbols.intern("fireTimer:"),
             rearm_timer: symbols.intern("rearmTimer:"),
+            fire_errand: symbols.intern("fireTimer:errand:"),
+            rearm_errand: symbols.intern("rearmTimer:errand:"),
             part_failed: symbols.intern("partFailed:on:with:"),
         };
         Vm {

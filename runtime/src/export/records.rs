@@ -148,6 +148,7 @@ pub(super) fn to_datum(
                 row.text("of", timer.twin);
                 row.text("name", timer.name);
                 row.put_some("due", timer.due_ns.map(moment));
+                row.put_some("errand", (!timer.errand.is_empty()).then(|| exact::arguments(timer.errand, shapes)));
                 row.datum()
             });
         }
@@ -295,6 +296,7 @@ struct OwnedTimer {
     of: String,
     name: String,
     due_ns: Option<i64>,
+    errand: Vec<u8>,
 }
 
 fn arguments_of(members: &mut Members) -> Result<Vec<u8>, String> {
@@ -454,8 +456,12 @@ fn event_of(datum: Datum) -> Result<OwnedEvent, String> {
 
 fn timer_of(datum: Datum) -> Result<OwnedTimer, String> {
     let mut members = Members::of(datum, "a timer")?;
-    let timer =
-        OwnedTimer { of: members.text("of")?, name: members.text("name")?, due_ns: members.moment_or_none("due")? };
+    let timer = OwnedTimer {
+        of: members.text("of")?,
+        name: members.text("name")?,
+        due_ns: members.moment_or_none("due")?,
+        errand: members.take("errand").map_or(Ok(Vec::new()), exact::arguments_of)?,
+    };
     members.end()?;
     Ok(timer)
 }
@@ -494,8 +500,12 @@ impl Owned {
                     selector: &event.selector,
                     arguments: &event.arguments,
                 });
-                let timers =
-                    timers.iter().map(|timer| Timer { twin: &timer.of, name: &timer.name, due_ns: timer.due_ns });
+                let timers = timers.iter().map(|timer| Timer {
+                    twin: &timer.of,
+                    name: &timer.name,
+                    due_ns: timer.due_ns,
+                    errand: &timer.errand,
+                });
                 Outcome::Committed(Effects {
                     reply: reply.as_deref(),
                     sends: sends.collect::<Vec<_>>().into(),

@@ -69,8 +69,9 @@ fn written() -> Vec<Vec<u8>> {
             events: vec![Event { twin: "tank-1", selector: "alarm:", arguments: b"#overflow" }].into(),
             output: "filled\n",
             timers: vec![
-                Timer { twin: "tank-1", name: "check", due_ns: Some(START_NS + 10_000_000_000) },
-                Timer { twin: "tank-1/pump-2", name: "check", due_ns: None },
+                Timer { twin: "tank-1", name: "check", due_ns: Some(START_NS + 10_000_000_000), errand: b"" },
+                Timer { twin: "tank-1", name: "1.0", due_ns: Some(START_NS + 500_000_000), errand: b"#close" },
+                Timer { twin: "tank-1/pump-2", name: "check", due_ns: None, errand: b"" },
             ]
             .into(),
         }),

@@ -91,7 +91,7 @@ pub struct Random {
     sends: Vec<RandomSend>,
     events: Vec<(String, Vec<u8>)>,
     output: String,
-    timers: Vec<(String, Option<i64>)>,
+    timers: Vec<(String, Option<i64>, Vec<u8>)>,
     paths: Vec<String>,
 }
 
@@ -127,7 +127,7 @@ pub fn random() -> impl Strategy<Value = Random> {
         vec((number(), name(), name(), bytes(), (option::of(number()), option::of(name()))), 0..3),
         vec((name(), bytes()), 0..3),
         "\\PC{0,30}",
-        vec((name(), option::of(any::<i64>())), 0..3),
+        vec((name(), option::of(any::<i64>()), bytes()), 0..3),
     );
     (envelope, cause, input, twins, outcome).prop_map(|(envelope, cause, input, twins, outcome)| {
         let (life, turn, (elapsed_ns, began_before_ns), device_time_ns, program, flags) = envelope;
@@ -233,7 +233,12 @@ impl Random {
                 timers: self
                     .timers
                     .iter()
-                    .map(|(name, due_ns)| Timer { twin: &self.paths[0], name, due_ns: *due_ns })
+                    .map(|(name, due_ns, errand)| Timer {
+                        twin: &self.paths[0],
+                        name,
+                        due_ns: *due_ns,
+                        errand: if due_ns.is_some() { errand } else { &[] },
+                    })
                     .collect::<Vec<_>>()
                     .into(),
             }),

@@ -361,7 +361,8 @@ impl Expected {
     }
 
     /// Compares what the hubs say, and what they say of each other.
-    pub fn check(&self, figures: &[Figures]) -> Vec<String> {
+    /// `rested`: what they have sent themselves for later has come.
+    pub fn check(&self, figures: &[Figures], rested: bool) -> Vec<String> {
         let mut wrong = Vec::new();
         for (hub, expected) in &self.hubs {
             let found = &figures[*hub];
@@ -377,6 +378,13 @@ impl Expected {
                     let (asked_for, came_of) = (found.get(asked), found.get(came));
                     wrong.push(format!("{}: {asked} is {asked_for:?}, {came} {came_of:?}", hub_path(*hub)));
                 }
+            }
+            // What is still to come is no more than what was ordered.
+            let reminders = |name: &str| integer(found.get(name)).unwrap_or(0);
+            let to_come = reminders("reminders") - reminders("reminded");
+            let sum_to_come = reminders("reminderSum") - reminders("remindedSum");
+            if to_come < 0 || rested && (to_come, sum_to_come) != (0, 0) {
+                wrong.push(format!("{}: {to_come} reminders of {sum_to_come} are to come", hub_path(*hub)));
             }
             if integer(found.get("onces")).is_none_or(|onces| onces > 1) {
                 wrong.push(format!("{}: a timer fired again: {:?}", hub_path(*hub), found.get("onces")));

@@ -3,12 +3,12 @@
 use crate::class::ClassKind;
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
-use crate::primitive::{Row, Stop, Window};
+use crate::primitive::{Few, Row, Stop, Window};
 use crate::reference::{NAME_BYTES_MAX, check_path};
 use crate::symbol::Symbol;
 use crate::turn::{ALL, ALL_PATH, CLONE, ENSURE, Event, MAKE, Mode, RELEASE, TimerEffect};
 use crate::value::Value;
-use crate::vm::Vm;
+use crate::vm::{ARGUMENTS_MAX, Vm};
 use crate::world::FarQuery;
 
 /// The rows of this file.
@@ -37,6 +37,10 @@ pub const ROWS: &[Row] = &[
     ("Twin.runTimer:", run_timer),
     ("Twin.setTimer:after:", set_timer_after),
     ("Twin.setTimer:again:", set_timer_again),
+    ("Twin.setTimer:at:errand:", set_timer_errand),
+    ("Twin.cancelTimer:", cancel_timer),
+    ("Twin.newTimerName", new_timer_name),
+    ("Twin.timerDue", timer_due),
     ("Twin class.at:", at),
     ("Twin class.new:", new),
     ("Twin class.ensure:", ensure),
@@ -443,6 +447,51 @@ fn set_timer(vm: &mut Vm, window: Window, due_ns: i64) -> Result<Value, Stop> {
     changes_nothing(vm, "sets a timer")?;
     turn_only(vm)?;
     timer(vm, window)?;
+    leave_timer(vm, window, Some(due_ns), Vec::new())
+}
+
+/// Sets a timer that sends the elements of an array, as an [`Errand`](crate::codec::Errand) has them.
+fn set_timer_errand(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "sets a timer")?;
+    turn_only(vm)?;
+    let due_ns = integer(vm, window, 1, "the time of a timer in nanoseconds")?;
+    let errand = window.argument(vm, 2);
+    if vm.class_of(errand) != vm.known.array {
+        return Err(vm.raise(ExceptionKind::ArgumentError, "what a timer sends is an array"));
+    }
+    let values = vm.brought_whole(Few::from_slice(vm.heap.elements(errand)))?;
+    let mut errand = Vec::new();
+    if let Err(error) = vm.encode_arguments(&values, &mut errand) {
+        return Err(vm.refuse_to_write(error, |prototype| {
+            format!("an object of {prototype} cannot wait for a timer: it is good for its own turn only")
+        }));
+    }
+    if crate::codec::Errand::from_bytes(&errand).is_none() {
+        return Err(vm.raise(ExceptionKind::ArgumentError, format!("a message has at most {ARGUMENTS_MAX} arguments")));
+    }
+    leave_timer(vm, window, Some(due_ns), errand)
+}
+
+fn cancel_timer(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    changes_nothing(vm, "cancels a timer")?;
+    turn_only(vm)?;
+    leave_timer(vm, window, None, Vec::new())
+}
+
+/// A name that no other timer of the twin has or had.
+fn new_timer_name(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
+    turn_only(vm)?;
+    let name = vm.run.turn.next_timer_name();
+    Ok(Value::symbol(vm.symbols.intern(&name).0))
+}
+
+/// When the timer was due whose turn this is, in nanoseconds; if it is none, the time now.
+fn timer_due(vm: &mut Vm, _window: Window) -> Result<Value, Stop> {
+    let due_ns = vm.run.turn.due_ns.unwrap_or(vm.run.turn.now_ns);
+    vm.new_integer(due_ns)
+}
+
+fn leave_timer(vm: &mut Vm, window: Window, due_ns: Option<i64>, errand: Vec<u8>) -> Result<Value, Stop> {
     let twin = twin(vm, window)?;
     let path = vm.path_of(twin).unwrap_or_default().to_owned();
     let name = text(vm, window, 0, "the name of a timer")?;
@@ -450,12 +499,12 @@ fn set_timer(vm: &mut Vm, window: Window, due_ns: i64) -> Result<Value, Stop> {
         // Removed while its method still runs.
         return Ok(Value::NIL);
     }
-    if due_ns == i64::MAX {
+    if due_ns == Some(i64::MAX) {
         // Past all time.
         return Ok(Value::NIL);
     }
-    vm.leave(path.len() + name.len())?;
-    vm.run.turn.effects.timers.push(TimerEffect { path, name, due_ns: Some(due_ns) });
+    vm.leave(path.len() + name.len() + errand.len())?;
+    vm.run.turn.effects.timers.push(TimerEffect { path, name, due_ns, errand });
     Ok(Value::NIL)
 }
 
