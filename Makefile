@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench compare count soak simulate fuzz docs fmt clean
+.PHONY: help setup build check test demo bench compare count peers soak simulate fuzz docs fmt clean
 
 # The settings of tools/env.sh, then cargo.
 cargo = eval "$$(tools/env.sh)" && cargo
@@ -50,6 +50,9 @@ compare: setup ## the programs of benches/programs beside Lua; ONLY=word some, W
 count: setup ## their instructions, held against benches/results/instructions.tsv; WRITE=1 makes that anew
 	@$(cargo) build --release --package twintalk-benches
 	@eval "$$(tools/env.sh)" && "$$CARGO_TARGET_DIR/release/twintalk-benches" count $(if $(ONLY),--only $(ONLY)) $(if $(WRITE),--write)
+
+peers: setup ## actix, ractor, kameo and, where there is one, Erlang beside TwinTalk; WRITE=1 puts table and plot into benches/results
+	@eval "$$(tools/env.sh)" && cd benches/peers && cargo run --release --locked -- $(if $(WRITE),--write)
 
 soak: setup ## MINUTES=30 at full load: memory, latency and disk; WRITE=1 puts the table into benches/results
 	@$(cargo) build --release --package twintalk-benches
