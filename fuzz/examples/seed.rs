@@ -90,7 +90,7 @@ const STATEMENTS: &str = "
 #[derive(Default)]
 struct Twins {
     at_rest: BTreeMap<String, Vec<u8>>,
-    pieces: BTreeMap<(String, u32), Vec<u8>>,
+    pieces: BTreeMap<(String, u64), Vec<u8>>,
     turns: u64,
 }
 
@@ -99,7 +99,7 @@ impl World for Twins {
         Answer::Here(self.at_rest.get(path).map(Vec::as_slice))
     }
 
-    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+    fn piece(&mut self, path: &str, number: u64) -> Answer<Option<&[u8]>> {
         Answer::Here(self.pieces.get(&(path.to_owned(), number)).map(Vec::as_slice))
     }
 

@@ -49,7 +49,7 @@ impl World for AtRest<'_> {
         Answer::Here(if path == PATH { self.twin } else { self.part })
     }
 
-    fn piece(&mut self, _path: &str, _number: u32) -> Answer<Option<&[u8]>> {
+    fn piece(&mut self, _path: &str, _number: u64) -> Answer<Option<&[u8]>> {
         Answer::Here(Some(self.piece).filter(|piece| !piece.is_empty()))
     }
 
@@ -75,7 +75,7 @@ fuzz_target!(
 
 fn check(vm: &mut Vm, part: &[u8], [image, delta, arguments]: [&[u8]; 3]) {
     // The bytes of the delta serve as pieces too.
-    let pieces = |_: u32| Some(delta.to_vec());
+    let pieces = |_: u64| Some(delta.to_vec());
     let count = look(vm, image, delta, arguments);
     // What a turn leaves is written as the VM writes, and from then on replay gives the same bytes.
     if let Some((_, left)) = turns(vm, image, [part, delta], count, arguments) {

@@ -206,7 +206,7 @@ impl World for Near<'_> {
         self.supervisor.is_quarantined(path)
     }
 
-    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+    fn piece(&mut self, path: &str, number: u64) -> Answer<Option<&[u8]>> {
         self.residents.pieces.asked += 1;
         let loaded = self.residents.pieces.load(self.store, self.partition, path, number).map(|_| ());
         match self.note(loaded) {

@@ -22,7 +22,7 @@ use twintalk_store::record::ProgramHash;
 use twintalk_store::{BlockBuilder, Key, KeyRange, Partition, Position, Rows, Store, StoreError, Table};
 use twintalk_vm::codec::{Errand, TimerArguments, read_timer_arguments, timer_arguments};
 use twintalk_vm::turn::{Action, Outcome, RELEASE, TurnInput, first_segment};
-use twintalk_vm::{Answer, FarAnswer, Fault, Limits, PieceChange, Vm, World};
+use twintalk_vm::{Answer, FarAnswer, Fault, Limits, PROMISE_PIECE, PieceChange, Vm, World};
 
 use crate::clock::{self, Clock};
 use crate::commit::InFlight;
@@ -344,6 +344,10 @@ impl Core {
     fn waits_for(&mut self, vm: &Vm, path: &str, number: u64) -> Result<bool, StoreError> {
         if !self.exists(path)? {
             return Ok(false);
+        }
+        let (pieces, store) = (&mut self.residents.pieces, &*self.store);
+        if pieces.load(store, self.partition, path, PROMISE_PIECE | number)?.is_some() {
+            return Ok(true);
         }
         let view = self.residents.get(path);
         // A damaged image is for the turn to refuse.
@@ -807,8 +811,13 @@ impl Core {
             if let Some(image) = image {
                 let (life, last, turn) = (view.life, view.last, view.turn);
                 self.residents.put(&View { path: &path, dirty: true, exists: true, life, last, turn, image: &image });
-                let pieces = pieces.into_iter().map(|(number, bytes)| PieceChange { number, bytes: Some(bytes) });
-                self.residents.pieces.take(&path, &pieces.collect::<Vec<_>>());
+                // A promise that memory does not know has a row, and would be taken for a new one.
+                let known = &self.residents.pieces;
+                let is_known = |number: &u64| number & PROMISE_PIECE == 0 || known.get(&path, *number).is_some();
+                let pieces = pieces.into_iter().filter(|(number, _)| is_known(number));
+                let pieces = pieces.map(|(number, bytes)| PieceChange { number, bytes: Some(bytes) });
+                let pieces: Vec<PieceChange> = pieces.collect();
+                self.residents.pieces.take(&path, &pieces);
             }
         }
         Ok(())

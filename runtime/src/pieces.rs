@@ -1,4 +1,4 @@
-//! Pieces in memory: parts of long collections, each kept apart from the twin it belongs to.
+//! Pieces in memory: parts of long collections and promises that wait, each kept apart from the twin it belongs to.
 //!
 //! A piece is brought in when a turn touches it, and is a row of the table `chunks` (`spec/record.md`, "Rows"). Its row is
 //! written whenever that of its twin is, in the same batch: so the rows of a twin and of its pieces stand at one place in
@@ -6,7 +6,7 @@
 
 use rustc_hash::FxHashMap;
 use twintalk_store::{Key, KeyRange, Partition, Position, Rows, Store, StoreError, Table};
-use twintalk_vm::PieceChange;
+use twintalk_vm::{PROMISE_PIECE, PieceChange};
 
 /// A piece that memory knows of.
 struct Piece {
@@ -14,6 +14,8 @@ struct Piece {
     bytes: Option<Box<[u8]>>,
     /// Whether its row is behind.
     dirty: bool,
+    /// Whether it is sure that there is no row.
+    new: bool,
 }
 
 /// What memory knows of the pieces of one twin.
@@ -21,7 +23,7 @@ struct Piece {
 struct OfTwin {
     /// Whether the rows that there are belong to an earlier life, and count for nothing.
     void: bool,
-    known: FxHashMap<u32, Piece>,
+    known: FxHashMap<u64, Piece>,
 }
 
 /// The pieces in memory.
@@ -39,7 +41,7 @@ fn length(piece: Option<&Piece>) -> usize {
 
 impl Pieces {
     /// What memory knows of a piece; `None`: its row has to be asked.
-    pub fn get(&self, path: &str, number: u32) -> Option<Option<&[u8]>> {
+    pub fn get(&self, path: &str, number: u64) -> Option<Option<&[u8]>> {
         let twin = self.twins.get(path)?;
         match twin.known.get(&number) {
             Some(piece) => Some(piece.bytes.as_deref()),
@@ -48,7 +50,7 @@ impl Pieces {
     }
 
     /// The pieces of a twin that memory knows of, those that are gone too.
-    pub fn of_twin(&self, path: &str) -> impl Iterator<Item = (u32, Option<&[u8]>)> {
+    pub fn of_twin(&self, path: &str) -> impl Iterator<Item = (u64, Option<&[u8]>)> {
         let known = self.twins.get(path).into_iter().flat_map(|twin| &twin.known);
         known.map(|(&number, piece)| (number, piece.bytes.as_deref()))
     }
@@ -59,25 +61,34 @@ impl Pieces {
         store: &dyn Store,
         partition: Partition,
         path: &str,
-        number: u32,
+        number: u64,
     ) -> Result<Option<&[u8]>, StoreError> {
         if self.get(path, number).is_none()
-            && let Some(row) = store.get(Table::Chunks, Key::new().chunk(partition, path, u64::from(number), 0))?
+            && let Some(row) = store.get(Table::Chunks, Key::new().chunk(partition, path, number, 0))?
         {
             self.put(path, number, Some(&row.bytes), false);
         }
         Ok(self.get(path, number).flatten())
     }
 
-    fn put(&mut self, path: &str, number: u32, bytes: Option<&[u8]>, dirty: bool) {
+    fn put(&mut self, path: &str, number: u64, bytes: Option<&[u8]>, dirty: bool) {
         if !self.twins.contains_key(path) {
             self.twins.insert(path.into(), OfTwin::default());
         }
         let twin = self.twins.get_mut(path).expect("just put there");
-        let piece = Piece { bytes: bytes.map(Into::into), dirty };
-        self.bytes += length(Some(&piece));
-        let old = twin.known.insert(number, piece);
+        let old = twin.known.remove(&number);
         self.bytes -= length(old.as_ref());
+        // A promise is written once, and most are answered before they would get a row.
+        let new = match &old {
+            Some(old) => old.new,
+            None => dirty && number & PROMISE_PIECE != 0 && bytes.is_some(),
+        };
+        if new && bytes.is_none() {
+            return;
+        }
+        let piece = Piece { bytes: bytes.map(Into::into), dirty, new };
+        self.bytes += length(Some(&piece));
+        twin.known.insert(number, piece);
     }
 
     /// Takes what a turn made of the pieces of a twin.
@@ -119,12 +130,12 @@ impl Pieces {
         }
         let mut key = Key::new();
         for (&number, piece) in twin.known.iter_mut().filter(|(_, piece)| piece.dirty) {
-            let key = key.chunk(partition, path, u64::from(number), 0);
+            let key = key.chunk(partition, path, number, 0);
             match &piece.bytes {
                 Some(bytes) => rows.put(Table::Chunks, key, position, bytes),
                 None => rows.delete(Table::Chunks, key),
             }
-            piece.dirty = false;
+            (piece.dirty, piece.new) = (false, false);
         }
         twin.known.retain(|_, piece| piece.bytes.is_some());
         if twin.known.is_empty() {

@@ -359,8 +359,8 @@ pub(crate) fn newest(core: &mut Core, vm: &mut Vm, path: &str) -> Result<Option<
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct State {
     pub image: Vec<u8>,
-    /// By their number.
-    pub pieces: BTreeMap<u32, Vec<u8>>,
+    /// By their number, promises that wait apart too.
+    pub pieces: BTreeMap<u64, Vec<u8>>,
 }
 
 impl State {

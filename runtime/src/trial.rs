@@ -176,7 +176,7 @@ impl World for OnCopies<'_> {
         self.image(path)
     }
 
-    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+    fn piece(&mut self, path: &str, number: u64) -> Answer<Option<&[u8]>> {
         let core = self.partitions.of(path);
         let loaded = core.residents.pieces.load(&*core.store, core.partition, path, number).map(|_| ());
         match self.note(loaded) {

@@ -115,11 +115,7 @@ fn verify_partition(
                 pieces.insert(key.object().unwrap_or(0), row.bytes);
             }
             let wanted = verifier.states.get(&path).into_iter().flat_map(|state| &state.pieces);
-            if !pieces
-                .iter()
-                .map(|(&number, bytes)| (number, bytes))
-                .eq(wanted.map(|(&n, bytes)| (u64::from(n), bytes)))
-            {
+            if !pieces.iter().eq(wanted) {
                 report.differences.push(format!("{path}: the rows of its pieces are not what its records say"));
             }
         }
@@ -407,7 +403,7 @@ impl World for Recorded<'_> {
         Answer::Here(self.states.get(path).map(|state| state.image.as_slice()))
     }
 
-    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+    fn piece(&mut self, path: &str, number: u64) -> Answer<Option<&[u8]>> {
         Answer::Here(self.states.get(path).and_then(|state| state.pieces.get(&number)).map(Vec::as_slice))
     }
 

@@ -47,7 +47,7 @@ tables! {
     State = "state", positioned: true;
     /// Snapshots along long histories: key [`Key::history`].
     History = "history", positioned: true;
-    /// Parts of collections beyond 4 KiB: key [`Key::chunk`].
+    /// Parts of collections beyond 4 KiB, and promises that wait: key [`Key::chunk`].
     Chunks = "chunks", positioned: true;
     /// Timers by the time they are due: key [`Key::timer`].
     Timers = "timers", positioned: true;

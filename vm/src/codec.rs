@@ -19,9 +19,11 @@
 use num_bigint::BigInt;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::apart::{Apart, PROMISE_PIECE};
 use crate::class::{ClassId, ClassKind, Layout};
 use crate::clone::Move;
 use crate::commit::Written;
+use crate::delta::PieceChange;
 use crate::heap;
 use crate::part::HEIGHT_MAX;
 use crate::primitive::Stop;
@@ -68,6 +70,11 @@ pub(crate) mod tag {
     pub const RAW_IMMUTABLE: u8 = 17;
     /// Before the slots of an image: how many promises of the twin wait, and these.
     pub const WAITING: u8 = 18;
+    /// Before the slots of an image: how many promises of the twin wait apart, how many objects they hold, and these, each with
+    /// how often.
+    pub const APART: u8 = 19;
+    /// Before all that, and only in a record: the number of a promise that waited apart, and waits no longer.
+    pub const ANSWERED: u8 = 20;
     /// A part of a long collection that is kept as a piece of its own: its number.
     pub const PIECE: u8 = 24;
     /// From here on the byte is a small integer: the byte less 128.
@@ -90,6 +97,10 @@ pub(crate) mod change {
     pub const OPENED: u8 = 6;
     /// Some bytes of a long object: number, index of the first, length, bytes.
     pub const SOME_BYTES: u8 = 7;
+    /// A promise waits apart from now on: the promise, as `apart.rs` has it.
+    pub const WAITS_APART: u8 = 8;
+    /// One that waited apart waits no longer: its number.
+    pub const ANSWERED: u8 = 9;
 }
 
 /// An object with more bytes leaves those that changed, any other all.
@@ -491,9 +502,19 @@ impl Numbering {
     }
 }
 
+/// What a delta has beside its changes.
+pub(crate) struct Beside {
+    /// Whether there are parts of long collections in it.
+    pub has_parts: bool,
+    /// The promises that wait apart from now on, as they are in the delta.
+    pub promises: Vec<PieceChange>,
+    /// Whether one of them holds an object.
+    pub holds: bool,
+}
+
 /// Writes values of the current heap.
 pub(crate) struct Encoder<'a> {
-    vm: &'a Vm,
+    pub vm: &'a Vm,
     numbering: &'a mut Numbering,
     pub out: &'a mut Vec<u8>,
     /// Objects of the owner that were written already.
@@ -545,7 +566,7 @@ impl<'a> Encoder<'a> {
     }
 
     /// Writes `value` and all that it reaches.
-    fn value(&mut self, value: Value) -> Result<(), EncodeError> {
+    pub fn value(&mut self, value: Value) -> Result<(), EncodeError> {
         self.mention(value)?;
         while let Some(&(object, index)) = self.open.last() {
             if self.out.len() > self.bytes_max {
@@ -711,6 +732,18 @@ impl<'a> Encoder<'a> {
         Ok(())
     }
 
+    /// Writes into a delta those promises that wait in the image from `written` on, and those that these reach.
+    fn waits(&mut self, waiting: &mut Vec<Value>, written: &mut usize) -> Result<(), EncodeError> {
+        waiting.append(&mut self.numbering.promises);
+        while let Some(&promise) = waiting.get(*written) {
+            *written += 1;
+            self.out.push(change::WAITS);
+            self.value(promise)?;
+            waiting.append(&mut self.numbering.promises);
+        }
+        Ok(())
+    }
+
     /// Makes sure that the twin being written made the promise, and notes one of this turn that has no answer.
     fn keep_promise(&mut self, promise: Value) -> Result<(), EncodeError> {
         if self.vm.promise_number(promise).is_none() {
@@ -789,19 +822,25 @@ impl Vm {
     }
 
     /// Writes a twin as it stands, with the promises that wait; what else of this turn it reaches is added to
-    /// these. Answers whether it has parts of long collections.
+    /// these. `answered`: one of those that waited apart which does so no longer, where nothing else says so. Answers whether it has parts of long collections.
     pub(crate) fn encode_image(
         &self,
         twin: Value,
         waiting: &mut Vec<Value>,
+        apart: &Apart,
+        answered: Option<u64>,
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
     ) -> Result<bool, EncodeError> {
         loop {
-            let (contents, has_parts) = self.encode_contents(twin, waiting, numbering)?;
+            let (contents, has_parts) = self.encode_contents(twin, waiting, apart, numbering)?;
             if numbering.promises.is_empty() {
                 put_number(out, u64::from(self.shapes.number_of(self.class_of(twin)).expect("twins have shapes")));
                 put_number(out, u64::from(numbering.next));
+                if let Some(answered) = answered {
+                    out.push(tag::ANSWERED);
+                    put_number(out, answered);
+                }
                 out.extend_from_slice(&contents);
                 return Ok(has_parts);
             }
@@ -815,6 +854,7 @@ impl Vm {
         &self,
         twin: Value,
         waiting: &[Value],
+        apart: &Apart,
         numbering: &mut Numbering,
     ) -> Result<(Vec<u8>, bool), EncodeError> {
         let mut contents = Vec::new();
@@ -825,6 +865,15 @@ impl Vm {
             encoder.out.push(tag::WAITING);
             put_number(encoder.out, waiting.len() as u64);
             waiting.iter().try_for_each(|&promise| encoder.value(promise))?;
+        }
+        if apart.count > 0 {
+            encoder.out.push(tag::APART);
+            put_number(encoder.out, u64::from(apart.count));
+            put_number(encoder.out, apart.held.len() as u64);
+            for &(object, count) in &apart.held {
+                encoder.value(object)?;
+                put_number(encoder.out, u64::from(count));
+            }
         }
         let mut index = 0;
         while let Some(value) = encoder.stored_slot(twin, index) {
@@ -838,16 +887,18 @@ impl Vm {
     /// Writes what this turn changed in a twin and in the objects it was loaded with. Writes nothing
     /// when nothing changed.
     ///
-    /// `objects`: the old objects of this twin that were written to, by ascending number. `out` is empty. `waiting`: its promises that wait; those of this turn that it reaches
-    /// are added. Answers whether there are parts of long collections in what it writes.
+    /// `objects`: the old objects of this twin that were written to, by ascending number. `out` is empty. `waiting`: its promises that
+    /// wait in the image; those of this turn that it reaches are added. `new`: those that got blocks in this turn. Those of them that
+    /// something reaches are added to `waiting`, too; the others wait apart.
     pub(crate) fn encode_delta(
         &self,
         nth: usize,
         objects: &[Written],
         waiting: &mut Vec<Value>,
+        new: &[Value],
         numbering: &mut Numbering,
         out: &mut Vec<u8>,
-    ) -> Result<bool, EncodeError> {
+    ) -> Result<Beside, EncodeError> {
         let twin = &self.run.turn.twins[nth];
         // The counter stands first, and most often there is no new object that it counts.
         let counter = numbering.next;
@@ -899,14 +950,27 @@ impl Vm {
             encoder.out.push(change::SETTLED);
             put_number(encoder.out, u64::from(number));
         }
-        let mut written = twin.waiting_before - twin.settled.len();
-        waiting.append(&mut encoder.numbering.promises);
-        while let Some(&promise) = waiting.get(written) {
-            written += 1;
-            encoder.out.push(change::WAITS);
-            encoder.value(promise)?;
-            waiting.append(&mut encoder.numbering.promises);
+        if let Some(answered) = &twin.answered {
+            encoder.out.push(change::ANSWERED);
+            put_number(encoder.out, answered.number);
         }
+        let mut written = waiting.len();
+        let given = &encoder.numbering.given;
+        let reached = self.reached_promises(new, |object| given.contains_key(&(object.address() as usize)));
+        let (in_image, apart): (Vec<Value>, Vec<Value>) =
+            new.iter().copied().partition(|one| reached.contains(&one.bits()));
+        waiting.extend(in_image);
+        encoder.waits(waiting, &mut written)?;
+        let mut promises = Vec::new();
+        let mut holds = false;
+        for promise in apart {
+            encoder.out.push(change::WAITS_APART);
+            let start = encoder.out.len();
+            holds |= encoder.promise_apart(promise)?;
+            let number = PROMISE_PIECE | self.promise_number(promise).unwrap_or(0);
+            promises.push(PieceChange { number, bytes: Some(encoder.out[start..].to_vec()) });
+        }
+        encoder.waits(waiting, &mut written)?;
         let has_parts = encoder.met_part;
         if out.len() == start {
             out.clear();
@@ -915,7 +979,7 @@ impl Vm {
             put_number(&mut counter, u64::from(numbering.next));
             out.splice(..start, counter);
         }
-        Ok(has_parts)
+        Ok(Beside { has_parts, promises, holds })
     }
 
     /// The pieces of the `owner`th twin, by ascending number, that are none any more, since they hold what can change now.
@@ -1002,6 +1066,8 @@ struct Read {
     shape: u32,
     /// The promises that wait: where they lie among the handles.
     waiting: std::ops::Range<usize>,
+    /// How many wait apart, where among the handles the objects lie that these hold, and how often each is held.
+    apart: (u32, usize, Vec<u32>),
 }
 
 /// What is still to be read into an object.
@@ -1028,6 +1094,8 @@ pub(crate) struct Loaded {
     pub old_slots: Vec<(Symbol, Value)>,
     /// Its promises that wait.
     pub waiting: Vec<Value>,
+    /// What there is of others, which wait apart.
+    pub apart: Apart,
     /// Whether it has parts of long collections.
     pub has_parts: bool,
 }
@@ -1107,12 +1175,14 @@ impl Vm {
         if read.is_ok() {
             self.note_unfinished(&met);
         }
-        let result = read.map(|Read { handle, counter, shape, waiting }| {
+        let result = read.map(|Read { handle, counter, shape, waiting, apart: (count, first, counts) }| {
             let waiting = self.run.handles[waiting].to_vec();
+            let held = self.run.handles[first..first + counts.len()].iter().copied().zip(counts).collect();
+            let apart = Apart { count, held };
             let twin = self.run.handles[handle];
             let old_slots = self.old_slots(handle, shape);
             let stale = met.stale || self.shapes.number_of(self.class_of(twin)) != Some(shape);
-            Loaded { twin, counter, shape, stale, old_slots, waiting, has_parts: met.has_parts }
+            Loaded { twin, counter, shape, stale, old_slots, waiting, apart, has_parts: met.has_parts }
         });
         self.run.handles.truncate(handles);
         result.map_err(Fail::into_error)
@@ -1161,6 +1231,7 @@ impl Vm {
         let counter = reader.number32()?;
         met.below = counter;
         let waiting = self.read_waiting(&mut reader, nth, met)?;
+        let apart = self.read_all_held(&mut reader, nth, met)?;
         let handle = self.read_twin(&mut reader, path, shape, met, Some(nth))?;
         if !reader.is_empty() {
             return Err(DecodeError::Damaged("more bytes than slots").into());
@@ -1169,7 +1240,38 @@ impl Vm {
         let number = self.run.turn.number_object(nth, 0).ok_or(TOO_MANY)?;
         self.heap.set_number(twin, number);
         self.heap.set_flags(twin, heap::OLD);
-        Ok(Read { handle, counter, shape, waiting })
+        Ok(Read { handle, counter, shape, waiting, apart })
+    }
+
+    /// Reads what an image has of promises that wait apart: how many, where the objects that they hold lie among the handles, and how
+    /// often each is held.
+    fn read_all_held(
+        &mut self,
+        reader: &mut Reader<'_>,
+        nth: usize,
+        met: &mut Met,
+    ) -> Result<(u32, usize, Vec<u32>), Fail> {
+        let start = self.run.handles.len();
+        if reader.bytes.first() != Some(&tag::APART) {
+            return Ok((0, start, Vec::new()));
+        }
+        reader.byte()?;
+        let promises = reader.number32()?;
+        let length = reader.length()?;
+        self.run.handles.resize(start + length, Value::NIL);
+        let mut counts = Vec::with_capacity(length);
+        for place in start..start + length {
+            let object = self.decode_value(reader, met, Some(nth))?;
+            if self.number_within_or_part(object, nth).is_none() {
+                return Err(DecodeError::Damaged("a promise holds what is no object of its twin").into());
+            }
+            self.run.handles[place] = object;
+            counts.push(reader.number32()?);
+        }
+        if promises == 0 || counts.contains(&0) {
+            return Err(DecodeError::Damaged("a list of promises without any").into());
+        }
+        Ok((promises, start, counts))
     }
 
     /// Reads the promises that wait, which stand before the slots; answers where they lie among the handles.
@@ -1264,8 +1366,22 @@ impl Vm {
         Ok(())
     }
 
+    /// The number of an object, or of a part that was not brought in, within the twin that it belongs to.
+    pub(crate) fn number_within_or_part(&self, value: Value, nth: usize) -> Option<u32> {
+        match value.kind() {
+            Kind::Part(number) => self.run.turn.split(number).filter(|&(owner, _)| owner == nth).map(|(_, own)| own),
+            Kind::Pointer => self.number_within(value, nth),
+            _ => None,
+        }
+    }
+
     /// Reads one value and all that it reaches. `owner`: it belongs to the twin at rest that is the turn's `owner`th.
-    fn decode_value(&mut self, reader: &mut Reader<'_>, met: &mut Met, owner: Option<usize>) -> Result<Value, Fail> {
+    pub(crate) fn decode_value(
+        &mut self,
+        reader: &mut Reader<'_>,
+        met: &mut Met,
+        owner: Option<usize>,
+    ) -> Result<Value, Fail> {
         let mut open: Vec<Filling> = Vec::new();
         let value = self.decode_head(reader, met, owner, &mut open)?;
         // Most values have no parts. The others lie among the handles, where they are kept.

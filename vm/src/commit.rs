@@ -12,9 +12,10 @@ use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use twintalk_bytecode::image::Literal;
 
+use crate::apart::{Apart, PROMISE_PIECE};
 use crate::class::{ClassId, ClassKind, LinkedMethod};
 use crate::codec::{DecodeError, EncodeError, Numbering};
-use crate::delta::{AtRest, Pieces};
+use crate::delta::{AtRest, PieceChange, Pieces};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::primitive::Stop;
@@ -359,8 +360,10 @@ impl Vm {
         Ok(())
     }
 
-    /// `objects`: those of it that were written to, by their number. `waiting`: its promises that wait; those of this turn that it keeps are added.
+    /// `objects`: those of it that were written to, by their number. `waiting`: its promises that wait, those that wait apart since before
+    /// the turn left out; those of this turn that it keeps are added.
     fn write_twin(&mut self, nth: usize, objects: &[Written], waiting: &mut Vec<Value>) -> Result<TwinChange, Fault> {
+        let mut apart = self.apart_now(nth).map_err(|error| self.decode_fault(&error))?;
         let twin = &self.run.turn.twins[nth];
         let path = twin.path.clone();
         let mut numbering = Numbering::of_twin(nth, twin.counter, waiting);
@@ -368,13 +371,18 @@ impl Vm {
         let mut image = Vec::new();
         match twin.birth {
             Birth::Made => {
-                let has_parts = self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
+                let has_parts = self
+                    .encode_image(twin.value, waiting, &Apart::default(), None, &mut numbering, &mut image)
+                    .map_err(refused)?;
                 let at_rest = if has_parts { Some(self.settled(&path, None, &image)?) } else { None };
                 Ok(TwinChange::Image(Whole { bytes: image, at_rest }))
             }
             Birth::Carried => {
-                let has_parts = self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
-                let at_rest = if has_parts || twin.has_parts {
+                let answered = twin.answered.as_ref().map(|answered| answered.number);
+                let has_parts = self
+                    .encode_image(twin.value, waiting, &apart, answered, &mut numbering, &mut image)
+                    .map_err(refused)?;
+                let at_rest = if has_parts || twin.has_parts || twin.apart.count > 0 {
                     let before = self.at_rest_before(&path)?;
                     Some(self.settled(&path, Some(&before), &image)?)
                 } else {
@@ -384,31 +392,41 @@ impl Vm {
             }
             Birth::Loaded => {
                 let mut delta = Vec::with_capacity(24);
-                let has_parts =
-                    self.encode_delta(nth, objects, waiting, &mut numbering, &mut delta).map_err(refused)?;
+                let new = waiting.split_off(twin.waiting_before - twin.settled.len());
+                let written =
+                    self.encode_delta(nth, objects, waiting, &new, &mut numbering, &mut delta).map_err(refused)?;
                 if delta.is_empty() {
                     // The same values as before: nothing becomes of it.
                     return Ok(TwinChange::Delta { delta, at_rest: AtRest::default() });
                 }
                 if let Some(image) = self.with_slots_replaced(nth, &delta) {
                     debug_assert!(
-                        has_parts || twin.has_parts || {
+                        written.has_parts || twin.has_parts || {
                             let mut whole = Vec::new();
-                            self.encode_image(twin.value, waiting, &mut numbering, &mut whole).map_err(refused)?;
+                            self.encode_image(twin.value, waiting, &apart, None, &mut numbering, &mut whole)
+                                .map_err(refused)?;
                             whole == image
                         },
                         "a twin with some slots replaced is what it is when all of it is written"
                     );
                     return Ok(TwinChange::Delta { delta, at_rest: AtRest { image, pieces: Vec::new() } });
                 }
-                if has_parts || twin.has_parts {
+                if written.has_parts || twin.has_parts || written.holds || !twin.apart.held.is_empty() {
+                    waiting.extend(new);
                     let before = self.at_rest_before(&path)?;
                     let at_rest =
                         self.with_pieces(&path, |vm, pieces| vm.shapes.apply_delta(&before, pieces, &delta))?;
                     return Ok(TwinChange::Delta { delta, at_rest });
                 }
-                self.encode_image(twin.value, waiting, &mut numbering, &mut image).map_err(refused)?;
-                Ok(TwinChange::Delta { delta, at_rest: AtRest { image, pieces: Vec::new() } })
+                apart.count += written.promises.len() as u32;
+                self.encode_image(twin.value, waiting, &apart, None, &mut numbering, &mut image).map_err(refused)?;
+                waiting.extend(new);
+                let mut pieces = written.promises;
+                if let Some(answered) = &twin.answered {
+                    pieces.push(PieceChange { number: PROMISE_PIECE | answered.number, bytes: None });
+                }
+                pieces.sort_unstable_by_key(|piece| piece.number);
+                Ok(TwinChange::Delta { delta, at_rest: AtRest { image, pieces } })
             }
         }
     }

@@ -11,10 +11,17 @@
 //! that it changes are read, and those whose number falls away are traced down and told as gone. A part that
 //! holds an object which can change stays in the image, and so do those above it.
 //!
+//! **Promises apart.** A promise that waits and that nothing else reaches is a piece, too (`apart.rs`), which no mention leads to: the image
+//! counts them, and has the objects that they hold, each with how often it is held.
+//!
 //! Invariant: the result is, byte for byte, the image and the pieces that the turn left.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::apart::{self, PROMISE_PIECE};
 use crate::codec::{DecodeError, Reader, change, put_bytes, put_number, tag};
 use crate::part::HEIGHT_MAX;
 use crate::shape::Shapes;
@@ -22,8 +29,8 @@ use crate::shape::Shapes;
 /// What became of a piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PieceChange {
-    /// The number of the object, within its twin.
-    pub number: u32,
+    /// The number of the object, within its twin; or that of a promise, and [`PROMISE_PIECE`].
+    pub number: u64,
     /// What it is now; `None`: it is gone.
     pub bytes: Option<Vec<u8>>,
 }
@@ -38,7 +45,7 @@ pub struct AtRest {
 }
 
 /// The pieces of a twin from before, by their number.
-pub type Pieces<'a> = &'a mut dyn FnMut(u32) -> Option<Vec<u8>>;
+pub type Pieces<'a> = &'a mut dyn FnMut(u64) -> Option<Vec<u8>>;
 
 /// Some bytes of a source of the graph.
 #[derive(Clone, Copy)]
@@ -107,6 +114,12 @@ struct Graph<'a> {
     counter: u32,
     /// The promises that wait.
     waiting: Vec<Item>,
+    /// How many promises wait apart.
+    apart: u32,
+    /// The objects that these hold, by their number, each with how often.
+    held: BTreeMap<u32, u32>,
+    /// Promises that came to wait apart, or do so no longer.
+    promises: Vec<PieceChange>,
     slots: Vec<Item>,
     nodes: FxHashMap<u32, Node>,
     /// What spans are of.
@@ -153,8 +166,17 @@ impl Shapes {
     pub fn with_slots_replaced(&self, image: &[u8], delta: &[u8]) -> Option<Vec<u8>> {
         let mut rest = Reader::new(image);
         let (shape, counter) = (rest.number32().ok()?, rest.number32().ok()?);
-        if rest.bytes.first() == Some(&tag::WAITING) {
-            return None;
+        match rest.bytes.first() {
+            Some(&tag::WAITING) => return None,
+            // How many promises wait apart, and nothing that they hold.
+            Some(&tag::APART) => {
+                rest.byte().ok()?;
+                rest.number32().ok()?;
+                if rest.number().ok()? > 0 {
+                    return None;
+                }
+            }
+            Some(_) | None => {}
         }
         let slots = self.get(shape)?.slots.len();
         let mut changes = Reader::new(delta);
@@ -196,10 +218,10 @@ impl Shapes {
     /// # Errors
     /// When bytes are damaged.
     pub fn settle(&self, whole: &[u8], before: Option<(&[u8], Pieces<'_>)>) -> Result<AtRest, DecodeError> {
-        let mut none = |_: u32| None;
+        let mut none = |_: u64| None;
         let Some((image, pieces)) = before else {
             let mut graph = Graph::read(self, whole, &mut none)?;
-            if !std::mem::take(&mut graph.met).is_empty() {
+            if !std::mem::take(&mut graph.met).is_empty() || graph.apart > 0 {
                 return Err(NO_PIECE);
             }
             return graph.finish(whole.len());
@@ -213,7 +235,7 @@ impl Shapes {
         for number in parts {
             if number < old_counter
                 && !in_line.contains_key(&number)
-                && let Some(bytes) = (graph.pieces)(number)
+                && let Some(bytes) = (graph.pieces)(u64::from(number))
             {
                 let before = graph.scan(number, &bytes)?;
                 graph.fetched.insert(number, before);
@@ -225,15 +247,15 @@ impl Shapes {
 
     /// Whether a twin that a record has whole leans on pieces from before.
     pub fn has_pieces(&self, whole: &[u8]) -> bool {
-        Graph::read(self, whole, &mut |_| None).is_ok_and(|graph| !graph.met.is_empty())
+        Graph::read(self, whole, &mut |_| None).is_ok_and(|graph| !graph.met.is_empty() || graph.apart > 0)
     }
 
-    /// Whether a promise of this number waits in the twin at rest. Cost: linear in what stands before its slots.
+    /// Whether a promise of this number waits in the image of the twin at rest, rather than apart from it. Cost: linear in what stands before its slots.
     ///
     /// # Errors
     /// When the image is damaged.
     pub fn waits_for(&self, image: &[u8], promise: u64) -> Result<bool, DecodeError> {
-        let mut none = |_: u32| None;
+        let mut none = |_: u64| None;
         let (graph, _) = Graph::read_waiting(self, image, &mut none)?;
         for item in &graph.waiting {
             let Item::Object(number) = item else { continue };
@@ -250,9 +272,11 @@ impl Shapes {
 
     /// The same twin at rest without its promises that wait, but for those that its slots reach.
     pub(crate) fn without_waiting(&self, image: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let mut none = |_: u32| None;
+        let mut none = |_: u64| None;
         let mut graph = Graph::read(self, image, &mut none)?;
         graph.waiting.clear();
+        graph.held.clear();
+        graph.apart = 0;
         Ok(graph.finish(image.len())?.image)
     }
 
@@ -263,7 +287,7 @@ impl Shapes {
 }
 
 /// Reads what is behind the first byte of a plain value; `false`: it is none.
-fn plain(reader: &mut Reader<'_>, first: u8) -> Got<bool> {
+pub(crate) fn plain(reader: &mut Reader<'_>, first: u8) -> Got<bool> {
     match first {
         tag::NIL | tag::TRUE | tag::FALSE | tag::TINY.. => {}
         tag::INTEGER => {
@@ -349,6 +373,9 @@ impl<'a> Graph<'a> {
             shape,
             counter,
             waiting: Vec::new(),
+            apart: 0,
+            held: BTreeMap::new(),
+            promises: Vec::new(),
             slots: Vec::new(),
             nodes: FxHashMap::default(),
             sources: vec![image.into()],
@@ -359,11 +386,30 @@ impl<'a> Graph<'a> {
             changed: FxHashSet::default(),
             met: Vec::new(),
         };
+        if cursor.reader.bytes.first() == Some(&tag::ANSWERED) {
+            cursor.reader.byte()?;
+            let number = PROMISE_PIECE | cursor.reader.number()?;
+            graph.promises.push(PieceChange { number, bytes: None });
+        }
         if cursor.reader.bytes.first() == Some(&tag::WAITING) {
             cursor.reader.byte()?;
             for _ in 0..cursor.reader.length()? {
                 let item = graph.item(&mut cursor, false)?;
                 graph.waiting.push(item);
+            }
+        }
+        if cursor.reader.bytes.first() == Some(&tag::APART) {
+            cursor.reader.byte()?;
+            graph.apart = cursor.reader.number32()?;
+            for _ in 0..cursor.reader.length()? {
+                const WRONG: DecodeError = DecodeError::Damaged("what promises hold are no objects by their number");
+                let Item::Object(number) = graph.item(&mut cursor, false)? else { return Err(WRONG) };
+                let is_next = graph.held.last_key_value().is_none_or(|(&last, _)| last < number);
+                let count = cursor.reader.number32()?;
+                if !is_next || count == 0 {
+                    return Err(WRONG);
+                }
+                graph.held.insert(number, count);
             }
         }
         Ok((graph, cursor))
@@ -494,7 +540,7 @@ impl<'a> Graph<'a> {
         if number == 0 || number >= self.counter {
             return Err(NO_OBJECT);
         }
-        let bytes = (self.pieces)(number).ok_or(NO_OBJECT)?;
+        let bytes = (self.pieces)(u64::from(number)).ok_or(NO_OBJECT)?;
         let before = self.scan(number, &bytes)?;
         let met = std::mem::take(&mut self.met);
         let mut cursor = Cursor::new(self.sources.len(), &bytes)?;
@@ -564,6 +610,11 @@ impl<'a> Graph<'a> {
                         self.waiting.iter().position(|item| matches!(item, Item::Object(waits) if *waits == number));
                     self.waiting.remove(at.ok_or(DecodeError::Damaged("what is settled does not wait"))?);
                 }
+                change::WAITS_APART => self.wait_apart(&mut cursor)?,
+                change::ANSWERED => {
+                    let number = cursor.reader.number()?;
+                    self.answered(number)?;
+                }
                 change::OPENED => {
                     let number = cursor.reader.number32()?;
                     self.node(number)?;
@@ -571,6 +622,43 @@ impl<'a> Graph<'a> {
                 _ => return Err(DecodeError::Damaged("an unknown change")),
             }
         }
+        Ok(())
+    }
+
+    /// A promise waits apart from now on.
+    fn wait_apart(&mut self, cursor: &mut Cursor<'_>) -> Got<()> {
+        let out = RefCell::new(Vec::new());
+        let mut other = |_: &mut Cursor<'_>, bytes: &[u8]| out.borrow_mut().extend_from_slice(bytes);
+        let number = apart::walk(cursor, |cursor| &mut cursor.reader, &mut other, &mut |cursor| {
+            match self.item(cursor, true)? {
+                Item::Plain(span) => out.borrow_mut().extend_from_slice(self.bytes(span)),
+                Item::Object(number) => {
+                    out.borrow_mut().push(tag::BACK);
+                    put_number(&mut out.borrow_mut(), u64::from(number));
+                    let times = self.held.entry(number).or_default();
+                    *times = times.checked_add(1).ok_or(NO_OBJECT)?;
+                }
+            }
+            Ok(())
+        })?;
+        self.apart = self.apart.checked_add(1).ok_or(NO_PIECE)?;
+        self.promises.push(PieceChange { number: PROMISE_PIECE | number, bytes: Some(out.into_inner()) });
+        Ok(())
+    }
+
+    /// A promise that waited apart does so no longer.
+    fn answered(&mut self, number: u64) -> Got<()> {
+        const WRONG: DecodeError = DecodeError::Damaged("what is answered does not wait");
+        let bytes = (self.pieces)(PROMISE_PIECE | number).ok_or(WRONG)?;
+        for number in apart::held(&bytes, number)? {
+            let times = self.held.get_mut(&number).ok_or(WRONG)?;
+            *times -= 1;
+            if *times == 0 {
+                self.held.remove(&number);
+            }
+        }
+        self.apart = self.apart.checked_sub(1).ok_or(WRONG)?;
+        self.promises.push(PieceChange { number: PROMISE_PIECE | number, bytes: None });
         Ok(())
     }
 
@@ -714,6 +802,17 @@ impl<'a> Graph<'a> {
             put_number(&mut image, self.waiting.len() as u64);
             self.write(&self.waiting, &mut in_line, &mut known, &mut open, &mut image)?;
         }
+        if self.apart > 0 {
+            image.push(tag::APART);
+            put_number(&mut image, u64::from(self.apart));
+            put_number(&mut image, self.held.len() as u64);
+            for (&number, &times) in &self.held {
+                self.write(&[Item::Object(number)], &mut in_line, &mut known, &mut open, &mut image)?;
+                put_number(&mut image, u64::from(times));
+            }
+        } else if !self.held.is_empty() {
+            return Err(DecodeError::Damaged("an object that is held by no promise"));
+        }
         self.write(&self.slots, &mut in_line, &mut known, &mut open, &mut image)?;
         // How often each piece is mentioned by what is written here.
         let mut counts: FxHashMap<u32, usize> = FxHashMap::default();
@@ -740,13 +839,15 @@ impl<'a> Graph<'a> {
             written.insert(number, (bytes, mentions));
         }
         let gone = self.gone(&mut counts, &mut written)?;
-        let mut pieces: Vec<PieceChange> = gone.into_iter().map(|number| PieceChange { number, bytes: None }).collect();
+        let piece = |number, bytes| PieceChange { number: u64::from(number), bytes };
+        let mut pieces: Vec<PieceChange> = gone.into_iter().map(|number| piece(number, None)).collect();
         for &number in &self.changed {
             if !self.is_piece(number, &mut known, 0)? {
-                pieces.push(PieceChange { number, bytes: None });
+                pieces.push(piece(number, None));
             }
         }
-        pieces.extend(written.into_iter().map(|(number, (bytes, _))| PieceChange { number, bytes: Some(bytes) }));
+        pieces.extend(written.into_iter().map(|(number, (bytes, _))| piece(number, Some(bytes))));
+        pieces.append(&mut self.promises);
         pieces.sort_unstable_by_key(|piece| piece.number);
         pieces.dedup_by_key(|piece| piece.number);
         Ok(AtRest { image, pieces })
@@ -775,7 +876,7 @@ impl<'a> Graph<'a> {
                 // It was in the image, or there was no such part.
                 None if self.nodes.contains_key(&number) => None,
                 None if leaf => Some(Before::default()),
-                None => match (self.pieces)(number) {
+                None => match (self.pieces)(u64::from(number)) {
                     Some(bytes) => Some(self.scan(number, &bytes)?),
                     None => return Err(NO_PIECE),
                 },

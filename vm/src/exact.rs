@@ -6,6 +6,7 @@
 
 use num_bigint::BigInt;
 
+use crate::apart::begin;
 use crate::codec::{DecodeError, Reader, change, put_bytes, put_integer, put_number, tag};
 use crate::shape::Shapes;
 
@@ -68,8 +69,14 @@ pub struct ExactImage {
     pub shape: u32,
     /// The number that its next object gets.
     pub counter: u32,
-    /// Its promises that wait.
+    /// The promise that waited apart and does so no longer, by its number.
+    pub answered: Option<u64>,
+    /// Its promises that wait in it.
     pub waiting: Vec<Exact>,
+    /// How many wait apart.
+    pub apart: u32,
+    /// The objects that these hold, each with how often.
+    pub held: Vec<(Exact, u32)>,
     /// As many values as its shape has slots.
     pub slots: Vec<Exact>,
 }
@@ -100,6 +107,42 @@ pub enum ExactChange {
     Settled(u32),
     /// A piece is none any more: its number.
     Opened(u32),
+    /// A promise waits apart from now on.
+    Apart(ExactPromise),
+    /// One that waited apart does so no longer: its number.
+    Answered(u64),
+}
+
+/// A promise that waits apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExactPromise {
+    /// Its number as a promise.
+    pub number: u64,
+    /// nil, or whether it has an answer or a fault.
+    pub outcome: Exact,
+    /// That.
+    pub answer: Exact,
+    /// Two by two: for the answer, and for a fault.
+    pub blocks: Vec<Option<ExactBlock>>,
+}
+
+/// A block that waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExactBlock {
+    /// The hash of its program; none: it is of that of the block before.
+    pub program: Option<[u8; 32]>,
+    /// The image that its method stands in, and the one in which the prototype is sought.
+    pub images: [u64; 2],
+    /// The prototype that the method was linked for.
+    pub prototype: String,
+    /// Whether it is a method of the prototype itself.
+    pub side: u8,
+    /// The numbers of the method and of the code.
+    pub code: [u64; 2],
+    /// `self`.
+    pub receiver: Exact,
+    /// The values of the variables.
+    pub captured: Vec<Exact>,
 }
 
 type Got<T> = Result<T, DecodeError>;
@@ -136,6 +179,11 @@ pub fn read_image(bytes: &[u8], shapes: &Shapes) -> Got<ExactImage> {
     let mut reader = Reader::new(bytes);
     let (shape, counter) = (reader.number32()?, reader.number32()?);
     let count = shapes.get(shape).ok_or(NO_SHAPE)?.slots.len();
+    let mut answered = None;
+    if reader.bytes.first() == Some(&tag::ANSWERED) {
+        reader.byte()?;
+        answered = Some(reader.number()?);
+    }
     let mut waiting = Vec::new();
     if reader.bytes.first() == Some(&tag::WAITING) {
         reader.byte()?;
@@ -143,8 +191,16 @@ pub fn read_image(bytes: &[u8], shapes: &Shapes) -> Got<ExactImage> {
             waiting.push(read(&mut reader, shapes, 0)?);
         }
     }
+    let (mut apart, mut held) = (0, Vec::new());
+    if reader.bytes.first() == Some(&tag::APART) {
+        reader.byte()?;
+        apart = reader.number32()?;
+        for _ in 0..reader.length()? {
+            held.push((read(&mut reader, shapes, 0)?, reader.number32()?));
+        }
+    }
     let slots = (0..count).map(|_| read(&mut reader, shapes, 0)).collect::<Got<Vec<Exact>>>()?;
-    ended(&reader, ExactImage { shape, counter, waiting, slots })
+    ended(&reader, ExactImage { shape, counter, answered, waiting, apart, held, slots })
 }
 
 /// What a turn changed in a twin.
@@ -168,10 +224,64 @@ pub fn read_delta(bytes: &[u8], shapes: &Shapes) -> Got<ExactDelta> {
             change::WAITS => ExactChange::Waits(read(&mut reader, shapes, 0)?),
             change::SETTLED => ExactChange::Settled(reader.number32()?),
             change::OPENED => ExactChange::Opened(reader.number32()?),
+            change::WAITS_APART => ExactChange::Apart(read_promise(&mut reader, shapes)?),
+            change::ANSWERED => ExactChange::Answered(reader.number()?),
             _ => return Err(DecodeError::Damaged("a change of no kind")),
         });
     }
     Ok(ExactDelta { counter, changes })
+}
+
+fn read_promise(reader: &mut Reader<'_>, shapes: &Shapes) -> Got<ExactPromise> {
+    let number = reader.number()?;
+    let (outcome, answer) = (read(reader, shapes, 0)?, read(reader, shapes, 0)?);
+    let mut blocks = Vec::new();
+    for _ in 0..reader.length()? {
+        let program = match reader.byte()? {
+            begin::NONE => {
+                blocks.push(None);
+                continue;
+            }
+            begin::PROGRAM => Some(reader.take(32)?.try_into().expect("took 32")),
+            begin::SAME_PROGRAM => None,
+            _ => return Err(DecodeError::Damaged("a block of no kind")),
+        };
+        let images = [reader.number()?, reader.number()?];
+        let prototype = reader.text()?.to_owned();
+        let side = reader.byte()?;
+        let code = [reader.number()?, reader.number()?];
+        let receiver = read(reader, shapes, 0)?;
+        let captured = (0..reader.length()?).map(|_| read(reader, shapes, 0)).collect::<Got<_>>()?;
+        blocks.push(Some(ExactBlock { program, images, prototype, side, code, receiver, captured }));
+    }
+    Ok(ExactPromise { number, outcome, answer, blocks })
+}
+
+fn write_promise(promise: &ExactPromise, out: &mut Vec<u8>) {
+    put_number(out, promise.number);
+    write(&promise.outcome, out);
+    write(&promise.answer, out);
+    put_number(out, promise.blocks.len() as u64);
+    for block in &promise.blocks {
+        let Some(block) = block else {
+            out.push(begin::NONE);
+            continue;
+        };
+        match &block.program {
+            Some(program) => {
+                out.push(begin::PROGRAM);
+                out.extend_from_slice(program);
+            }
+            None => out.push(begin::SAME_PROGRAM),
+        }
+        block.images.iter().for_each(|&number| put_number(out, number));
+        put_bytes(out, block.prototype.as_bytes());
+        out.push(block.side);
+        block.code.iter().for_each(|&number| put_number(out, number));
+        write(&block.receiver, out);
+        put_number(out, block.captured.len() as u64);
+        block.captured.iter().for_each(|value| write(value, out));
+    }
 }
 
 fn ended<T>(reader: &Reader<'_>, read: T) -> Got<T> {
@@ -240,10 +350,23 @@ pub fn write_image(image: &ExactImage) -> Vec<u8> {
     let mut out = Vec::new();
     put_number(&mut out, image.shape.into());
     put_number(&mut out, image.counter.into());
+    if let Some(answered) = image.answered {
+        out.push(tag::ANSWERED);
+        put_number(&mut out, answered);
+    }
     if !image.waiting.is_empty() {
         out.push(tag::WAITING);
         put_number(&mut out, image.waiting.len() as u64);
         image.waiting.iter().for_each(|promise| write(promise, &mut out));
+    }
+    if image.apart > 0 {
+        out.push(tag::APART);
+        put_number(&mut out, image.apart.into());
+        put_number(&mut out, image.held.len() as u64);
+        for (object, count) in &image.held {
+            write(object, &mut out);
+            put_number(&mut out, u64::from(*count));
+        }
     }
     image.slots.iter().for_each(|value| write(value, &mut out));
     out
@@ -282,6 +405,11 @@ pub fn write_delta(delta: &ExactDelta) -> Vec<u8> {
             }
             ExactChange::Settled(number) => head(change::SETTLED, &[u64::from(*number)]),
             ExactChange::Opened(number) => head(change::OPENED, &[u64::from(*number)]),
+            ExactChange::Apart(promise) => {
+                head(change::WAITS_APART, &[]);
+                write_promise(promise, out);
+            }
+            ExactChange::Answered(number) => head(change::ANSWERED, &[*number]),
         }
     }
     bytes

@@ -8,6 +8,7 @@
 //! them; linked code cannot leave its memory, and what it spends is limited by fuel, memory and depth.
 #![deny(unsafe_code)]
 
+mod apart;
 mod carry;
 pub mod class;
 mod clone;
@@ -50,6 +51,7 @@ pub mod value;
 pub mod vm;
 pub mod world;
 
+pub use apart::PROMISE_PIECE;
 pub use class::{Class, ClassId, ClassKind};
 pub use delta::{AtRest, PieceChange, Pieces};
 pub use fault::{ExceptionKind, Fault};

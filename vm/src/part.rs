@@ -335,7 +335,7 @@ impl Vm {
         let (Some(mut world), Some((nth, own))) = (self.run.world, self.run.turn.split(number)) else {
             return Err(self.damaged_part());
         };
-        let bytes = match world.piece(&self.run.turn.twins[nth].path, own) {
+        let bytes = match world.piece(&self.run.turn.twins[nth].path, u64::from(own)) {
             Answer::Here(Some(bytes)) => bytes.to_vec(),
             Answer::Here(None) => return Err(self.damaged_part()),
             Answer::NotYet => {

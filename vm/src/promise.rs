@@ -2,7 +2,7 @@
 //!
 //! A promise is an object in the state of the twin that made it. It is waited for when something keeps it past its
 //! turn: a slot that reaches it, or a block that `then:` gave it. Those stand in the twin's list of promises that
-//! wait (`codec.rs` writes it before the slots), and the far send asks for a reply. The turn that brings the reply
+//! wait (`codec.rs` writes it before the slots; `apart.rs` those that nothing else reaches), and the far send asks for a reply. The turn that brings the reply
 //! takes the promise off the list, notes the answer in it, and runs its blocks in their order; all of that
 //! is one turn like any other, so a fault in a block undoes it and the promise waits on. A block that comes
 //! after the answer waits too: for a message that the twin sends itself.
@@ -24,6 +24,7 @@ use rustc_hash::FxHashSet;
 use twintalk_bytecode::codec;
 use twintalk_bytecode::op::Op;
 
+use crate::apart::{Answered, PROMISE_PIECE};
 use crate::class::{ClassId, ClassKind, LinkedMethod, Origin};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
@@ -41,16 +42,16 @@ use crate::world::{Answer, ProgramWorld};
 pub(crate) const SLOTS: usize = 4;
 const NUMBER: usize = 0;
 /// nil: it waits; true: there is an answer; false: there is a fault.
-const OUTCOME: usize = 1;
+pub(crate) const OUTCOME: usize = 1;
 /// The answer; of a fault an array of its kind and its text.
-const ANSWER: usize = 2;
+pub(crate) const ANSWER: usize = 2;
 /// An array of continuations, two by two: for the answer, and for a fault or nil.
-const ACTIONS: usize = 3;
+pub(crate) const ACTIONS: usize = 3;
 
 /// How many slots the kernel's Continuation has at least.
 pub(crate) const CONTINUATION_SLOTS: usize = 9;
 /// The slots of a continuation.
-mod part {
+pub(crate) mod part {
     /// The hash of the program.
     pub const PROGRAM: usize = 0;
     /// The image that the method stands in.
@@ -445,8 +446,8 @@ impl Vm {
         number: u64,
         answer: Result<&[u8], (&str, &str)>,
     ) -> End {
-        if !self.take_off(nth, number) {
-            return End::Done(Value::NIL);
+        if let Some(end) = self.take_off(nth, number) {
+            return end;
         }
         let unfinished = self.run.turn.unfinished.len();
         let noted = self.note_answer(answer);
@@ -475,24 +476,45 @@ impl Vm {
 
     /// The message has come that the `nth` twin sent itself for blocks of a promise whose answer was there already.
     pub(crate) fn receive_then(&mut self, world: &mut Asked<'_>, nth: usize, number: u64) -> End {
-        if !self.take_off(nth, number) {
-            return End::Done(Value::NIL);
+        if let Some(end) = self.take_off(nth, number) {
+            return end;
         }
         self.run_actions(world, nth)
     }
 
-    /// Takes the promise with this number off the list of those that wait, into hand; whether it was there.
-    fn take_off(&mut self, nth: usize, number: u64) -> bool {
+    /// Takes the promise with this number from those that wait, into hand. `Some`: that is the end of it, since none does.
+    fn take_off(&mut self, nth: usize, number: u64) -> Option<End> {
         let waiting = &self.run.turn.twins[nth].waiting;
         let Some(at) = waiting.iter().position(|&promise| self.promise_number(promise) == Some(number)) else {
-            return false;
+            return self.take_apart(nth, number);
         };
         let promise = self.run.turn.twins[nth].waiting.remove(at);
         if let Some(object) = self.number_within(promise, nth) {
             self.run.turn.twins[nth].settled.push(object);
         }
         self.run.turn.promise = promise;
-        true
+        None
+    }
+
+    /// The same of those that wait apart.
+    fn take_apart(&mut self, nth: usize, number: u64) -> Option<End> {
+        let twin = &self.run.turn.twins[nth];
+        if twin.apart.count == 0 {
+            return Some(End::Done(Value::NIL));
+        }
+        let Some(mut world) = self.run.world else { return Some(End::Done(Value::NIL)) };
+        let bytes = match world.piece(&twin.path, PROMISE_PIECE | number) {
+            Answer::Here(Some(bytes)) => bytes.to_vec(),
+            Answer::Here(None) => return Some(End::Done(Value::NIL)),
+            Answer::NotYet => return Some(End::NotYet),
+        };
+        match self.decode_apart(nth, number, &bytes) {
+            Ok(held) => {
+                self.run.turn.twins[nth].answered = Some(Answered { number, held });
+                None
+            }
+            Err(error) => Some(End::Failed(self.decode_fault(&error))),
+        }
     }
 
     /// Runs the blocks of the promise in hand, which has them no longer.

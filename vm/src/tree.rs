@@ -85,7 +85,7 @@ impl Tree {
     pub fn from_arguments(bytes: &[u8], shapes: &Shapes) -> Result<Vec<Tree>, DecodeError> {
         let mut reader = Reader::new(bytes);
         let count = reader.length()?;
-        let mut none = |_: u32| None;
+        let mut none = |_: u64| None;
         let mut bytes = Bytes::alone(shapes, &mut none);
         let data = (0..count).map(|_| bytes.read(&mut reader, 0)).collect::<Result<_, _>>()?;
         ended(&reader)?;
@@ -100,7 +100,7 @@ impl Tree {
         let mut reader = Reader::new(bytes);
         let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
         reader.number32()?;
-        if reader.bytes.first() == Some(&tag::WAITING) {
+        if matches!(reader.bytes.first(), Some(&(tag::WAITING | tag::APART))) {
             // What blocks took along is shown where slots reach it.
             return Tree::from_image(&shapes.without_waiting(bytes)?, pieces, shapes);
         }
@@ -326,7 +326,8 @@ impl<'a> Bytes<'a> {
                 if !self.seen.insert(number) {
                     return Ok(Tree::Again(number));
                 }
-                let bytes = (self.pieces)(number).ok_or(DecodeError::Damaged("a piece that is not there"))?;
+                let bytes =
+                    (self.pieces)(u64::from(number)).ok_or(DecodeError::Damaged("a piece that is not there"))?;
                 let mut reader = Reader::new(&bytes);
                 let part = self.read(&mut reader, depth + 1)?;
                 ended(&reader)?;

@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use rustc_hash::FxHashMap;
 use twintalk_bytecode::image::Supervision;
 
+use crate::apart::{Answered, Apart};
 use crate::class::{ClassId, Target};
 use crate::codec::Errand;
 use crate::delta::{AtRest, PieceChange};
@@ -361,6 +362,10 @@ pub(crate) struct TwinInTurn {
     pub waiting_before: usize,
     /// The numbers, within the twin, of those that this turn took off the list.
     pub settled: Vec<u32>,
+    /// What it was loaded with of promises that wait apart.
+    pub apart: Apart,
+    /// The one of them whose reply this turn brings.
+    pub answered: Option<Answered>,
     /// Whether it has parts of long collections.
     pub has_parts: bool,
 }
@@ -368,7 +373,7 @@ pub(crate) struct TwinInTurn {
 impl TwinInTurn {
     /// Whether its list of promises that wait is another than it was.
     pub fn waits_otherwise(&self) -> bool {
-        !self.settled.is_empty() || self.waiting.len() != self.waiting_before
+        !self.settled.is_empty() || self.waiting.len() != self.waiting_before || self.answered.is_some()
     }
 }
 
@@ -482,6 +487,7 @@ impl TurnState {
         for twin in &mut self.twins {
             visit(&mut twin.value);
             twin.waiting.iter_mut().for_each(&mut *visit);
+            twin.apart.held.iter_mut().for_each(|(object, _)| visit(object));
             twin.old_slots.iter_mut().for_each(|(_, value)| visit(value));
         }
     }
@@ -510,6 +516,8 @@ impl TurnState {
             waiting: Vec::new(),
             waiting_before: 0,
             settled: Vec::new(),
+            apart: Apart::default(),
+            answered: None,
             has_parts: false,
         });
         if nth > FEW_TWINS {
@@ -933,6 +941,7 @@ impl Vm {
                 twin.quarantined = quarantined;
                 twin.waiting_before = loaded.waiting.len();
                 twin.waiting = loaded.waiting;
+                twin.apart = loaded.apart;
                 twin.has_parts = loaded.has_parts;
                 let whole = self.is_whole(loaded.twin, loaded.shape, unfinished);
                 if whole {

@@ -51,9 +51,10 @@ pub trait World {
     /// The twin at `path`, of the composite of this turn, at rest as it was last committed; `None` if there is none.
     fn near_twin(&mut self, path: &str) -> Answer<Option<&[u8]>>;
 
-    /// Object `number` of that twin, a part of a long collection that is kept as a piece of its own; `None` if there is none. What
-    /// a twin is made of is asked for when the turn touches it.
-    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>>;
+    /// A piece of that twin, which is kept on its own: object `number`, a part of a long collection; or a promise that waits, its
+    /// number and [`PROMISE_PIECE`](crate::PROMISE_PIECE). `None` if there is none. What a twin is made of is asked for when
+    /// the turn touches it.
+    fn piece(&mut self, path: &str, number: u64) -> Answer<Option<&[u8]>>;
 
     /// Whether the twin at `path`, of the composite of this turn, takes nothing but queries until it is released.
     fn is_quarantined(&mut self, _path: &str) -> bool {

@@ -4,8 +4,8 @@
 
 use twintalk_vm::Shapes;
 use twintalk_vm::exact::{
-    Contents, Exact, ExactChange, ExactDelta, ExactImage, read_arguments, read_delta, read_image, read_value,
-    write_arguments, write_delta, write_image, write_value,
+    Contents, Exact, ExactBlock, ExactChange, ExactDelta, ExactImage, ExactPromise, read_arguments, read_delta,
+    read_image, read_value, write_arguments, write_delta, write_image, write_value,
 };
 
 use super::members::{Members, hex, hex_of};
@@ -68,11 +68,18 @@ pub(super) fn value_of(datum: Datum) -> Result<Vec<u8>, String> {
 pub(super) fn image(bytes: &[u8], shapes: &Shapes) -> (Datum, Option<u32>) {
     match read_image(bytes, shapes) {
         Ok(image) if write_image(&image) == bytes => {
-            let ExactImage { shape, counter, waiting, slots } = image;
+            let ExactImage { shape, counter, answered, waiting, apart, held, slots } = image;
             let mut row =
                 vec![("shape", number(shape.into())), ("of", of(shape, shapes)), ("counter", number(counter.into()))];
+            row.extend(answered.map(|answered| ("answered", number(answered))));
             if !waiting.is_empty() {
                 row.push(("waiting", all(&waiting, shapes)));
+            }
+            if apart > 0 {
+                let held = held.iter().map(|(object, count)| {
+                    Datum::row([("value", datum(object, shapes)), ("times", number((*count).into()))])
+                });
+                row.extend([("apart", number(apart.into())), ("held", Datum::Array(held.collect()))]);
             }
             row.push(("slots", slots_datum(shape, &slots, shapes)));
             (Datum::row(row), Some(shape))
@@ -92,7 +99,10 @@ pub(super) fn image_of(datum: Datum) -> Result<Vec<u8>, String> {
     let image = ExactImage {
         shape: members.number32("shape")?,
         counter: members.number32("counter")?,
+        answered: members.number_or_none("answered")?,
         waiting: members.elements("waiting")?.into_iter().map(exact).collect::<Result<_, _>>()?,
+        apart: if members.has("apart") { members.number32("apart")? } else { 0 },
+        held: members.elements("held")?.into_iter().map(held_object).collect::<Result<_, _>>()?,
         slots: slots_exact(members.take("slots"))?,
     };
     members.end()?;
@@ -128,6 +138,8 @@ pub(super) fn delta(bytes: &[u8], shape: Option<u32>, shapes: &Shapes) -> Datum 
             ExactChange::Waits(promise) => row.push(("waits", datum(promise, shapes))),
             ExactChange::Settled(promise) => row.push(("settled", number((*promise).into()))),
             ExactChange::Opened(piece) => row.push(("opened", number((*piece).into()))),
+            ExactChange::Apart(promise) => row.push(("apart", promise_datum(promise, shapes))),
+            ExactChange::Answered(promise) => row.push(("answered", number(*promise))),
         }
         Datum::row(row)
     });
@@ -168,11 +180,78 @@ fn change(datum: Datum) -> Result<ExactChange, String> {
         ExactChange::Waits(exact(promise)?)
     } else if let Some(promise) = members.take("settled") {
         ExactChange::Settled(number32(promise, "settled")?)
+    } else if let Some(promise) = members.take("apart") {
+        ExactChange::Apart(promise_exact(promise)?)
+    } else if let Some(promise) = members.number_or_none("answered")? {
+        ExactChange::Answered(promise)
     } else {
         ExactChange::Opened(members.number32("opened")?)
     };
     members.end()?;
     Ok(change)
+}
+
+/// A promise that waits apart.
+fn promise_datum(promise: &ExactPromise, shapes: &Shapes) -> Datum {
+    let blocks = promise.blocks.iter().map(|block| {
+        let Some(block) = block else { return Datum::Nil };
+        let mut row = Vec::new();
+        row.extend(block.program.map(|program| ("program", hex(&program))));
+        row.extend([
+            ("image", number(block.images[0])),
+            ("scope", number(block.images[1])),
+            ("prototype", Datum::from(block.prototype.as_str())),
+            ("side", number(block.side.into())),
+            ("method", number(block.code[0])),
+            ("code", number(block.code[1])),
+            ("receiver", datum(&block.receiver, shapes)),
+            ("captured", all(&block.captured, shapes)),
+        ]);
+        Datum::row(row)
+    });
+    let blocks = Datum::Array(blocks.collect());
+    let (outcome, answer) = (datum(&promise.outcome, shapes), datum(&promise.answer, shapes));
+    Datum::row([("number", number(promise.number)), ("outcome", outcome), ("answer", answer), ("blocks", blocks)])
+}
+
+/// What [`promise_datum`] made.
+fn promise_exact(datum: Datum) -> Result<ExactPromise, String> {
+    let mut members = Members::of(datum, "a promise")?;
+    let promise = ExactPromise {
+        number: members.number("number")?,
+        outcome: exact(members.take("outcome").ok_or("a promise has no `outcome`")?)?,
+        answer: exact(members.take("answer").ok_or("a promise has no `answer`")?)?,
+        blocks: members.elements("blocks")?.into_iter().map(block_exact).collect::<Result<_, _>>()?,
+    };
+    members.end()?;
+    Ok(promise)
+}
+
+fn block_exact(datum: Datum) -> Result<Option<ExactBlock>, String> {
+    if datum == Datum::Nil {
+        return Ok(None);
+    }
+    let mut members = Members::of(datum, "a block")?;
+    let block = ExactBlock {
+        program: if members.has("program") { Some(members.bytes("program")?) } else { None },
+        images: [members.number("image")?, members.number("scope")?],
+        prototype: members.text("prototype")?,
+        side: u8::try_from(members.number("side")?).map_err(|_| "`side` is 0 or 1")?,
+        code: [members.number("method")?, members.number("code")?],
+        receiver: exact(members.take("receiver").ok_or("a block has no `receiver`")?)?,
+        captured: members.elements("captured")?.into_iter().map(exact).collect::<Result<_, _>>()?,
+    };
+    members.end()?;
+    Ok(Some(block))
+}
+
+/// An object that promises hold, and how often.
+fn held_object(datum: Datum) -> Result<(Exact, u32), String> {
+    let mut members = Members::of(datum, "what promises hold")?;
+    let object = exact(members.take("value").ok_or("what promises hold has no `value`")?)?;
+    let held = (object, members.number32("times")?);
+    members.end()?;
+    Ok(held)
 }
 
 fn number(number: u64) -> Datum {

@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use twintalk_vm::codec::{read_number_argument, read_symbol_argument};
 use twintalk_vm::turn::{Action, ENSURE, MAKE, Outcome, THEN, TurnInput, TwinChange};
-use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, PieceChange, ProgramWorld, Vm, World};
+use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, PROMISE_PIECE, PieceChange, ProgramWorld, Vm, World};
 
 /// A twin at rest: its image, and its pieces.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub(crate) struct Twin {
     pub(crate) image: Vec<u8>,
-    pieces: BTreeMap<u32, Vec<u8>>,
+    pub(crate) pieces: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Twin {
@@ -61,7 +61,7 @@ impl World for Twins {
         Answer::Here(self.at_rest.get(path).map(|twin| twin.image.as_slice()))
     }
 
-    fn piece(&mut self, path: &str, number: u32) -> Answer<Option<&[u8]>> {
+    fn piece(&mut self, path: &str, number: u64) -> Answer<Option<&[u8]>> {
         Answer::Here(self.at_rest.get(path).and_then(|twin| twin.pieces.get(&number)).map(Vec::as_slice))
     }
 
@@ -160,8 +160,11 @@ impl Twins {
                 }
             }
             Some(Queued::Reply { path, promise, answer }) => {
-                let waits = |image| vm.shapes().waits_for(image, promise).expect("what a turn left");
-                if self.at_rest.get(&path).is_some_and(|twin| waits(&twin.image)) {
+                let waits = |twin: &Twin| {
+                    twin.pieces.contains_key(&(PROMISE_PIECE | promise))
+                        || vm.shapes().waits_for(&twin.image, promise).expect("what a turn left")
+                };
+                if self.at_rest.get(&path).is_some_and(waits) {
                     let answer = match &answer {
                         Ok(bytes) => Ok(&bytes[..]),
                         Err(fault) => Err((&fault.kind[..], &fault.text[..])),

@@ -40,7 +40,7 @@ impl World for AtRest {
         Answer::Here(self.0.iter().find(|(twin, _)| twin == path).map(|(_, image)| &image[..]))
     }
 
-    fn piece(&mut self, _path: &str, _number: u32) -> Answer<Option<&[u8]>> {
+    fn piece(&mut self, _path: &str, _number: u64) -> Answer<Option<&[u8]>> {
         Answer::Here(None)
     }
 
