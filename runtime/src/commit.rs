@@ -195,6 +195,7 @@ impl Core {
             }
             self.store.write(&self.rows)?;
         }
+        self.let_go_of_waiting();
         self.unflushed |= self.uncommitted > 0 || !self.rows.is_empty();
         self.rows.clear();
         self.uncommitted = 0;

@@ -554,7 +554,8 @@ impl Core {
     /// Queues what waited when the process before ended.
     pub fn load_waiting(&mut self) -> Result<(), StoreError> {
         let mut waiting = Vec::new();
-        for row in self.store.scan(Table::Waiting, &KeyRange::partition(self.partition))? {
+        let store = self.store.clone();
+        for row in store.scan(Table::Waiting, &KeyRange::partition(self.partition))? {
             let (key, row) = row?;
             let number = key.bytes().last_chunk().map(|number| u64::from_be_bytes(*number));
             let Some((number, message)) = number.zip(message_from_row(&row.bytes)) else {
@@ -563,11 +564,13 @@ impl Core {
                     reason: twintalk_store::Corruption::Row("a waiting message that is none"),
                 });
             };
-            waiting.push((number, message));
+            self.next_waiting = self.next_waiting.max(number + 1);
+            if !self.goes_on_waiting(number, &message) {
+                waiting.push((number, message));
+            }
         }
         waiting.sort_by_key(|(number, _)| *number);
         for (number, message) in waiting {
-            self.next_waiting = number + 1;
             let message = Message { waiting: Some(number), order: self.post.next_order(), ..message };
             if message.due_ns.is_some() {
                 self.await_retry(message);
@@ -628,7 +631,7 @@ impl Core {
                 self.attempt(vm, attempt)?;
                 match self.closed.get_mut(&composite) {
                     Some(closed) => closed.waiting = waiting,
-                    None => waiting.into_iter().rev().for_each(|message| self.queue.push_front(message)),
+                    None => waiting.into_iter().rev().for_each(|message| self.put_first(message)),
                 }
                 if self.discipline == Discipline::Replay {
                     self.replay_met(vm)?;

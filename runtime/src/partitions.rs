@@ -427,9 +427,10 @@ impl Worker<'_> {
             if self.until.is_some_and(|ticket| self.cores.iter().any(|core| core.has_reply(ticket))) {
                 return Ok(());
             }
-            let first = self.cores.iter_mut().filter(|core| !core.queue.is_empty());
-            if let Some(core) = first.min_by_key(|core| core.queue[0].order) {
-                let message = core.queue.pop_front().expect("it is not empty");
+            let first = self.cores.iter_mut().filter_map(|core| Some((core.next_order()?, core)));
+            if let Some((_, core)) = first.min_by_key(|(order, _)| *order) {
+                // What was released may be nothing.
+                let Some(message) = core.next_message()? else { continue };
                 core.handle_next(vm, message)?;
                 let (ahead_records, batch_records_max) = (core.ahead_records, core.batch_records_max);
                 let uncommitted: usize = self.cores.iter().map(|core| core.uncommitted).sum();

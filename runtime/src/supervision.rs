@@ -20,8 +20,8 @@ use twintalk_vm::turn::{RELEASE, first_segment};
 use twintalk_vm::{Fault, Vm};
 
 use crate::message::{
-    DROP, FAILED, FaultReport, From, Message, QUARANTINE, REARM, REPLY, TIMER, is_own, message_to_row, report,
-    take_message, text,
+    DROP, FAILED, FaultReport, From, Message, QUARANTINE, REARM, REPLY, TIMER, is_own, message_from_row,
+    message_to_row, report, take_message, text,
 };
 use crate::partition::{Core, Reply};
 use crate::recall::{Recalled, told_arguments};
@@ -46,6 +46,10 @@ pub(crate) struct Supervisor {
     blocked: FxHashMap<(Sender, String), Blocked>,
     /// Twins in quarantine, with what waits for them.
     quarantined: BTreeMap<String, Quarantine>,
+    /// Those for which messages wait whose rows are behind.
+    waiting_here: Vec<String>,
+    /// What waited and is to be handled now, before the queue.
+    released: VecDeque<Released>,
     /// When twins have failed whose policy counts that.
     failures: FailuresOf,
 }
@@ -94,7 +98,21 @@ struct Quarantine {
     /// Its record.
     at: Position,
     since_ns: i64,
-    waiting: VecDeque<Message>,
+    waiting: VecDeque<Waits>,
+}
+
+/// A message that waits until its twin is released. However many wait, little of each is in memory once its row is written.
+enum Waits {
+    /// Its row is behind.
+    Here(Box<Message>),
+    /// The number of its row, and whether it sets a timer again.
+    Row { number: u64, is_rearm: bool },
+}
+
+/// What goes before the queue, in order: messages to a composite whose twin was released.
+struct Released {
+    composite: String,
+    waiting: VecDeque<Waits>,
 }
 
 /// What becomes of a message, now that its turn has ended.
@@ -248,9 +266,78 @@ impl Core {
         // Its row says so from now on: after a restart it may be released before it is met again.
         let message = self.let_in(Message { due_ns: None, passed: true, ..message })?;
         if let Some(quarantine) = self.supervisor.quarantined.get_mut(&*message.path) {
-            quarantine.waiting.push_back(message);
+            if !matches!(quarantine.waiting.back(), Some(Waits::Here(_))) {
+                self.supervisor.waiting_here.push(message.path.to_string());
+            }
+            quarantine.waiting.push_back(Waits::Here(Box::new(message)));
         }
         Ok(())
+    }
+
+    /// The rows of all that waits are written: of what waits for a release those are enough.
+    pub(crate) fn let_go_of_waiting(&mut self) {
+        for path in std::mem::take(&mut self.supervisor.waiting_here) {
+            let Some(quarantine) = self.supervisor.quarantined.get_mut(&path) else { continue };
+            for waits in quarantine.waiting.iter_mut().rev() {
+                let Waits::Here(message) = waits else { break };
+                let number = message.waiting.expect("it was let in");
+                *waits = Waits::Row { number, is_rearm: message.selector == REARM };
+            }
+        }
+    }
+
+    /// Whether the message of a row waits for the release of its twin; then it goes on doing so.
+    pub(crate) fn goes_on_waiting(&mut self, number: u64, message: &Message) -> bool {
+        let waits = message.passed && message.due_ns.is_none();
+        let Some(quarantine) = self.supervisor.quarantined.get_mut(&*message.path).filter(|_| waits) else {
+            return false;
+        };
+        quarantine.waiting.push_back(Waits::Row { number, is_rearm: message.selector == REARM });
+        true
+    }
+
+    /// Puts a message before all others.
+    pub(crate) fn put_first(&mut self, message: Message) {
+        if self.supervisor.released.is_empty() {
+            return self.queue.push_front(message);
+        }
+        let composite = first_segment(&message.path).to_owned();
+        let waiting = VecDeque::from([Waits::Here(Box::new(message))]);
+        self.supervisor.released.push_front(Released { composite, waiting });
+    }
+
+    /// The place of the message that is next, in the order of all partitions.
+    pub(crate) fn next_order(&self) -> Option<u64> {
+        match self.supervisor.released.is_empty() {
+            true => self.queue.front().map(|message| message.order),
+            false => Some(0),
+        }
+    }
+
+    /// Takes the message that is next.
+    pub(crate) fn next_message(&mut self) -> Result<Option<Message>, StoreError> {
+        while let Some(released) = self.supervisor.released.front_mut() {
+            match released.waiting.pop_front() {
+                None => drop(self.supervisor.released.pop_front()),
+                Some(Waits::Here(message)) => return Ok(Some(*message)),
+                Some(Waits::Row { number, .. }) => {
+                    let mut key = Key::new();
+                    let key = key.waiting(self.partition, &released.composite, number);
+                    let row = self.store.get(Table::Waiting, key)?;
+                    let message = row.and_then(|row| message_from_row(&row.bytes));
+                    let message =
+                        message.ok_or_else(|| damaged(Table::Waiting, key, "a waiting message that is none"))?;
+                    return Ok(Some(Message { waiting: Some(number), passed: true, ..message }));
+                }
+            }
+        }
+        Ok(self.queue.pop_front())
+    }
+
+    /// How many messages are in memory that wait for a release. For tests.
+    pub(crate) fn waiting_in_memory(&self) -> usize {
+        let waiting = self.supervisor.quarantined.values().flat_map(|quarantine| &quarantine.waiting);
+        waiting.filter(|waits| matches!(waits, Waits::Here(_))).count() + self.queue.len()
     }
 
     /// A message that was tried again is done with: what waits behind it is next.
@@ -263,7 +350,7 @@ impl Core {
         if self.supervisor.blocked.get(&pair).is_some_and(|blocked| Some(blocked.by) == message.waiting)
             && let Some(blocked) = self.supervisor.blocked.remove(&pair)
         {
-            blocked.behind.into_iter().rev().for_each(|message| self.queue.push_front(message));
+            blocked.behind.into_iter().rev().for_each(|message| self.put_first(message));
         }
     }
 
@@ -340,7 +427,7 @@ impl Core {
     /// lost.
     pub(crate) fn restore_told(&mut self, message: Message) {
         let message = self.keep(Message { order: self.post.next_order(), ..message });
-        self.queue.push_front(message);
+        self.put_first(message);
     }
 
     /// Writes the row of a dead letter.
@@ -368,6 +455,7 @@ impl Core {
     /// Forgets what waits to be handled, and timers: in a process that only looks nothing has a turn.
     pub(crate) fn forget_messages(&mut self) {
         self.queue.clear();
+        self.supervisor.released.clear();
         self.timers = Timers::default();
         self.supervisor.retries.clear();
         self.supervisor.blocked.clear();
@@ -393,7 +481,8 @@ impl Core {
     /// Records that every twin is released: the program is another one.
     pub(crate) fn release_all(&mut self, vm: &mut Vm) -> Result<(), StoreError> {
         let paths: Vec<String> = self.supervisor.quarantined.keys().cloned().collect();
-        for path in paths {
+        // What waited for the last that is released comes first.
+        for path in paths.into_iter().rev() {
             self.note(vm, Message::new(&path, RELEASE, vec![0], From::System))?;
         }
         Ok(())
@@ -404,8 +493,9 @@ impl Core {
         if let Some(quarantine) = self.supervisor.quarantined.remove(path) {
             self.supervisor.failures.forget(path);
             self.put_supervision(path);
-            for message in quarantine.waiting.into_iter().rev() {
-                self.queue.push_front(Message { passed: true, ..message });
+            if !quarantine.waiting.is_empty() {
+                let composite = first_segment(path).to_owned();
+                self.supervisor.released.push_front(Released { composite, waiting: quarantine.waiting });
             }
         }
     }
@@ -413,11 +503,18 @@ impl Core {
     /// The twin at `path` is gone: what waits for it is refused, and its timers and replies are tried no more.
     pub(crate) fn forget_twin(&mut self, path: &str) {
         if let Some(quarantine) = self.supervisor.quarantined.get_mut(path) {
-            let waiting = std::mem::take(&mut quarantine.waiting);
-            let (ended, waiting) = waiting.into_iter().partition(|message| message.selector == REARM);
-            quarantine.waiting = waiting;
-            let ended: VecDeque<Message> = ended;
-            ended.iter().for_each(|message| self.take_from_source(message));
+            let (mut key, composite) = (Key::new(), first_segment(path));
+            let (rows, partition) = (&mut self.rows, self.partition);
+            quarantine.waiting.retain(|waits| {
+                let (number, is_rearm) = match waits {
+                    Waits::Here(message) => (message.waiting, message.selector == REARM),
+                    Waits::Row { number, is_rearm } => (Some(*number), *is_rearm),
+                };
+                if let Some(number) = number.filter(|_| is_rearm) {
+                    rows.delete(Table::Waiting, key.waiting(partition, composite, number));
+                }
+                !is_rearm
+            });
         }
         self.lift(path);
         let mut gone = Vec::new();

@@ -821,6 +821,12 @@ impl System {
         self.partitions.iter().map(|core| core.residents.pieces.asked).sum()
     }
 
+    /// How many messages that wait are in memory. For tests.
+    #[doc(hidden)]
+    pub fn waiting_in_memory(&self) -> usize {
+        self.partitions.iter().map(Core::waiting_in_memory).sum()
+    }
+
     /// How many records this process has written.
     pub fn records(&self) -> u64 {
         self.partitions.records()

@@ -98,3 +98,40 @@ fn what_waits_for_a_twin_in_quarantine_is_there_though_all_tables_are_lost() {
     system.settle(&mut shown).expect("settled");
     assert!(log(&mut system).contains(&list(&[2, 3])), "{}", log(&mut system));
 }
+
+// delivery: D9.12
+#[test]
+fn what_waits_for_a_twin_in_quarantine_lies_on_the_disk_and_comes_in_order() {
+    const COUNT: u64 = 3000;
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "twin Tank = ( | log <- List new. broken <- true. | supervise quarantine.
+        add: x = ( (broken and: [ x = 1 ]) ifTrue: [ self error: 'bang' ]. log add: x )
+        query isInOrder = ( ^log asArray = (2 to: log size + 1) asArray )
+        query size = ( ^log size ) )
+        Tank ensure: 't'.";
+    let mut shown = Shown::default();
+    let mut system = open(folder.path(), text);
+    system.run_program(Vec::new(), None, &mut shown).expect("runs");
+    feed(&mut system, "one", 1, &mut shown).expect("taken");
+    for number in 2..=COUNT {
+        feed(&mut system, "one", number, &mut shown).expect("taken");
+    }
+    system.commit(&mut shown).expect("durable");
+    let waiting = |system: &mut System| system.quarantined("")[0].waiting as u64;
+    assert_eq!((waiting(&mut system), system.waiting_in_memory()), (COUNT - 1, 0));
+    system.close(&mut shown).expect("closed");
+    let mut system = open_with(options(folder.path()));
+    assert_eq!((waiting(&mut system), system.waiting_in_memory()), (COUNT - 1, 0));
+    // Some more, which are not written yet when it is released; all have their turns once, in order.
+    for number in COUNT + 1..=COUNT + 10 {
+        feed(&mut system, "one", number, &mut shown).expect("taken");
+    }
+    assert_eq!(waiting(&mut system), COUNT + 9);
+    system.release("t", &mut shown).expect("released");
+    system.settle(&mut shown).expect("settled");
+    let mut ask = |selector: &str| system.send("t", selector, &[], &mut shown).expect("answered").to_string();
+    // The first was laid aside.
+    assert_eq!((ask("size"), ask("isInOrder")), ((COUNT + 9).to_string(), "true".to_owned()));
+    assert_sound(&mut system);
+    system.close(&mut shown).expect("closed");
+}
