@@ -23,7 +23,7 @@ use crate::apart::{Apart, PROMISE_PIECE};
 use crate::class::{ClassId, ClassKind, Layout};
 use crate::clone::Move;
 use crate::commit::Written;
-use crate::delta::PieceChange;
+use crate::delta::{PieceChange, read_shapes_in_pieces};
 use crate::heap;
 use crate::part::HEIGHT_MAX;
 use crate::primitive::Stop;
@@ -75,6 +75,8 @@ pub(crate) mod tag {
     pub const APART: u8 = 19;
     /// Before all that, and only in a record: the number of a promise that waited apart, and waits no longer.
     pub const ANSWERED: u8 = 20;
+    /// Behind that: how many shapes there are of objects that are in pieces, and these.
+    pub const IN_PIECES: u8 = 21;
     /// A part of a long collection that is kept as a piece of its own: its number.
     pub const PIECE: u8 = 24;
     /// From here on the byte is a small integer: the byte less 128.
@@ -93,7 +95,7 @@ pub(crate) mod change {
     pub const WAITS: u8 = 4;
     /// A promise waits no longer: its number.
     pub const SETTLED: u8 = 5;
-    /// A piece that is none any more, since it holds what can change: number.
+    /// A piece that is read, since objects in it are changed or mentioned, or since it is above one: number.
     pub const OPENED: u8 = 6;
     /// Some bytes of a long object: number, index of the first, length, bytes.
     pub const SOME_BYTES: u8 = 7;
@@ -521,6 +523,8 @@ pub(crate) struct Encoder<'a> {
     mentioned: FxHashSet<usize>,
     /// Whether a part of a long collection was written or mentioned.
     pub met_part: bool,
+    /// In a delta: the pieces that have objects which were mentioned or given such, or that were given one, by their numbers in the turn.
+    homes: FxHashSet<u32>,
     /// In a delta, objects of the owner are only mentioned: they are there.
     delta: bool,
     /// Whether this is a twin at rest, which keeps its promises; elsewhere they cannot be written.
@@ -544,6 +548,7 @@ impl<'a> Encoder<'a> {
             keeps_promises: false,
             moved: None,
             met_part: false,
+            homes: FxHashSet::default(),
             bytes_max: LEFT_BYTES_MAX,
             open: Vec::new(),
         }
@@ -687,6 +692,9 @@ impl<'a> Encoder<'a> {
         };
         let number = match (own, self.numbering.given.get(&address)) {
             (Some(number), _) => {
+                if self.delta {
+                    self.homes.extend(vm.run.turn.home_of(heap.number(object)));
+                }
                 if self.delta || !self.mentioned.insert(address) {
                     self.out.push(tag::BACK);
                     put_number(self.out, u64::from(number));
@@ -904,14 +912,14 @@ impl Vm {
         let counter = numbering.next;
         put_number(out, u64::from(counter));
         let start = out.len();
-        for number in self.opened(numbering.owner, objects) {
-            out.push(change::OPENED);
-            put_number(out, u64::from(number));
-        }
         let mut encoder = Encoder::new(self, numbering, out, true);
         encoder.keeps_promises = true;
+        // The pieces with objects that get nothing but plain values.
+        let mut alone = FxHashSet::default();
         for &Written { number, object, index: nth, .. } in objects {
+            let home = self.run.turn.home_of(self.heap.number(object));
             if self.heap.has_flags(object, heap::RAW) {
+                alone.extend(home);
                 let bytes = self.heap.bytes(object);
                 if bytes.len() > ALL_BYTES_MAX {
                     for run in self.heap.changed_bytes(nth) {
@@ -943,7 +951,15 @@ impl Vm {
                     put_number(encoder.out, u64::from(number));
                 }
                 put_number(encoder.out, index as u64);
+                let at = encoder.out.len();
                 encoder.value(value)?;
+                if !matches!(encoder.out[at], tag::BACK..=tag::RAW_IMMUTABLE) {
+                    alone.extend(home);
+                } else if self.is_part(object) {
+                    encoder.homes.insert(self.heap.number(object));
+                } else {
+                    encoder.homes.extend(home);
+                }
             }
         }
         for &number in &twin.settled {
@@ -971,29 +987,36 @@ impl Vm {
             promises.push(PieceChange { number, bytes: Some(encoder.out[start..].to_vec()) });
         }
         encoder.waits(waiting, &mut written)?;
-        let has_parts = encoder.met_part;
+        let (has_parts, homes) = (encoder.met_part, encoder.homes);
         if out.len() == start {
             out.clear();
-        } else if numbering.next != counter {
-            let mut counter = Vec::new();
-            put_number(&mut counter, u64::from(numbering.next));
-            out.splice(..start, counter);
+            return Ok(Beside { has_parts, promises, holds });
+        }
+        let opened = self.opened(nth, &alone, &homes);
+        if numbering.next != counter || !opened.is_empty() {
+            let mut head = Vec::new();
+            put_number(&mut head, u64::from(numbering.next));
+            for number in opened {
+                head.push(change::OPENED);
+                put_number(&mut head, u64::from(number));
+            }
+            out.splice(..start, head);
         }
         Ok(Beside { has_parts, promises, holds })
     }
 
-    /// The pieces of the `owner`th twin, by ascending number, that are none any more, since they hold what can change now.
-    fn opened(&self, owner: Option<usize>, objects: &[Written]) -> Vec<u32> {
-        let mut known = FxHashMap::default();
-        let mut written = objects.iter().map(|written| written.object).filter(|&object| self.is_part(object));
-        if written.all(|part| self.is_plain_part(part, &mut known, 0)) {
-            return Vec::new();
-        }
+    /// The pieces of the `owner`th twin that replay has to read before it changes anything, by ascending number: `alone`, and `homes` with
+    /// those above them, all by their numbers in the turn.
+    fn opened(&self, owner: usize, alone: &FxHashSet<u32>, homes: &FxHashSet<u32>) -> Vec<u32> {
         let mut opened = Vec::new();
+        if alone.is_empty() && homes.is_empty() {
+            return opened;
+        }
+        let mut known = FxHashMap::default();
         for (&number, &part) in &self.run.turn.brought {
             if let Some((nth, own)) = self.run.turn.split(number)
-                && Some(nth) == owner
-                && !self.is_plain_part(part, &mut known, 0)
+                && nth == owner
+                && (alone.contains(&number) || self.leads_to(part, homes, &mut known, 0))
             {
                 opened.push(own);
             }
@@ -1002,28 +1025,24 @@ impl Vm {
         opened
     }
 
-    /// Whether a part holds nothing but values that have no number, and such parts: as `delta.rs` sees it.
-    fn is_plain_part(&self, part: Value, known: &mut FxHashMap<u64, bool>, depth: usize) -> bool {
-        if let Some(&is) = known.get(&part.bits()) {
-            return is;
+    /// Whether a part is one of `homes`, or lies above one.
+    fn leads_to(&self, part: Value, homes: &FxHashSet<u32>, known: &mut FxHashMap<u64, bool>, depth: usize) -> bool {
+        if let Some(&does) = known.get(&part.bits()) {
+            return does;
         }
-        if depth > HEIGHT_MAX || self.heap.has_flags(part, heap::IMMUTABLE) {
+        if homes.contains(&self.heap.number(part)) {
+            return true;
+        }
+        if depth > HEIGHT_MAX {
             return false;
         }
         known.insert(part.bits(), false);
-        let is = self.heap.contents(part).iter().all(|&element| {
+        let does = self.heap.contents(part).iter().any(|&element| {
             let element = element.as_part().and_then(|number| self.brought(number)).unwrap_or(element);
-            if !element.is_pointer() || self.is_part(element) {
-                return !element.is_pointer() || self.is_plain_part(element, known, depth + 1);
-            }
-            let class = self.heap.class_of_object(element);
-            let text = class == self.known.string && self.heap.has_flags(element, heap::IMMUTABLE);
-            text || [self.known.float, self.known.large_integer].contains(&class)
-                || self.path_of(element).is_some()
-                || self.class_of_prototype(element).is_some()
+            self.is_part(element) && self.leads_to(element, homes, known, depth + 1)
         });
-        known.insert(part.bits(), is);
-        is
+        known.insert(part.bits(), does);
+        does
     }
 
     /// The index among the stored slots of the slot at `offset`.
@@ -1068,6 +1087,8 @@ struct Read {
     waiting: std::ops::Range<usize>,
     /// How many wait apart, where among the handles the objects lie that these hold, and how often each is held.
     apart: (u32, usize, Vec<u32>),
+    /// Whether objects in its pieces are to be completed.
+    completes_pieces: bool,
 }
 
 /// What is still to be read into an object.
@@ -1098,6 +1119,8 @@ pub(crate) struct Loaded {
     pub apart: Apart,
     /// Whether it has parts of long collections.
     pub has_parts: bool,
+    /// Whether all its pieces have to be read, since objects in them lack first values.
+    pub completes_pieces: bool,
 }
 
 /// The error of a load, or the limit that it ran into.
@@ -1175,15 +1198,17 @@ impl Vm {
         if read.is_ok() {
             self.note_unfinished(&met);
         }
-        let result = read.map(|Read { handle, counter, shape, waiting, apart: (count, first, counts) }| {
-            let waiting = self.run.handles[waiting].to_vec();
-            let held = self.run.handles[first..first + counts.len()].iter().copied().zip(counts).collect();
-            let apart = Apart { count, held };
-            let twin = self.run.handles[handle];
-            let old_slots = self.old_slots(handle, shape);
-            let stale = met.stale || self.shapes.number_of(self.class_of(twin)) != Some(shape);
-            Loaded { twin, counter, shape, stale, old_slots, waiting, apart, has_parts: met.has_parts }
-        });
+        let result =
+            read.map(|Read { handle, counter, shape, waiting, apart: (count, first, counts), completes_pieces }| {
+                let waiting = self.run.handles[waiting].to_vec();
+                let held = self.run.handles[first..first + counts.len()].iter().copied().zip(counts).collect();
+                let apart = Apart { count, held };
+                let twin = self.run.handles[handle];
+                let old_slots = self.old_slots(handle, shape);
+                let stale = met.stale || self.shapes.number_of(self.class_of(twin)) != Some(shape);
+                let has_parts = met.has_parts;
+                Loaded { twin, counter, shape, stale, old_slots, waiting, apart, has_parts, completes_pieces }
+            });
         self.run.handles.truncate(handles);
         result.map_err(Fail::into_error)
     }
@@ -1199,12 +1224,21 @@ impl Vm {
         let handles = self.run.handles.len();
         let mut reader = Reader::new(bytes);
         let mut met = Met { below: self.run.turn.twins[nth].counter, ..Met::at_rest() };
+        let first = self.run.turn.numbers_given();
         let read = self.decode_value(&mut reader, &mut met, Some(nth));
+        if read.is_ok() && self.run.turn.twins[nth].completes_pieces {
+            self.note_unfinished(&met);
+        }
         self.run.handles.truncate(handles);
         let part = read.map_err(Fail::into_error)?;
-        let alone = met.handles.len() == 1 && met.handles.contains_key(&own) && reader.is_empty();
-        if !alone || !self.is_part(part) {
+        if !reader.is_empty() || !self.is_part(part) || self.number_within(part, nth) != Some(own) {
             return Err(DecodeError::Damaged("a piece that is another object than was asked for"));
+        }
+        if !met.unfinished.is_empty() && !self.run.turn.twins[nth].completes_pieces {
+            return Err(DecodeError::Damaged("a piece with objects of a shape that its twin does not name"));
+        }
+        if met.handles.len() > 1 {
+            self.run.turn.homes.push((first, self.run.turn.numbers_given(), number));
         }
         self.heap.set_number(part, number);
         if met.stale {
@@ -1232,6 +1266,12 @@ impl Vm {
         met.below = counter;
         let waiting = self.read_waiting(&mut reader, nth, met)?;
         let apart = self.read_all_held(&mut reader, nth, met)?;
+        let mut completes_pieces = false;
+        for shape in read_shapes_in_pieces(&mut reader)? {
+            let entry = self.shapes.entry(shape).ok_or(DecodeError::Damaged("a shape that is not known"))?;
+            // One that is not defined any more is refused as it would be in the image.
+            completes_pieces |= entry.class.is_none() || entry.lacks_new || entry.lacks_transient;
+        }
         let handle = self.read_twin(&mut reader, path, shape, met, Some(nth))?;
         if !reader.is_empty() {
             return Err(DecodeError::Damaged("more bytes than slots").into());
@@ -1240,7 +1280,7 @@ impl Vm {
         let number = self.run.turn.number_object(nth, 0).ok_or(TOO_MANY)?;
         self.heap.set_number(twin, number);
         self.heap.set_flags(twin, heap::OLD);
-        Ok(Read { handle, counter, shape, waiting, apart })
+        Ok(Read { handle, counter, shape, waiting, apart, completes_pieces })
     }
 
     /// Reads what an image has of promises that wait apart: how many, where the objects that they hold lie among the handles, and how

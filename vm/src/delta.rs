@@ -6,10 +6,15 @@
 //! the store say how many slots there are, not the present definitions: what a program of long ago changed can
 //! be replayed under any later one.
 //!
-//! **Pieces.** A part of a long collection (`part.rs`) that holds nothing but plain values, or such parts, is a *piece*: the image has its
-//! number only, and its bytes are kept beside the image, by that number. A delta names what it changes, so only the pieces
-//! that it changes are read, and those whose number falls away are traced down and told as gone. A part that
-//! holds an object which can change stays in the image, and so do those above it.
+//! **Pieces.** A part of a long collection (`part.rs`) is a *piece* where nothing ties it to the rest: the image has its
+//! number only, and its bytes are kept beside the image, by that number. It may hold plain values, pieces, and objects that are its
+//! own: what these reach is reached by nothing else, and is written where they are. A part that holds an object which something
+//! else reaches too stays in the image, and so do those above it; once it is let go they are pieces again. So no object is ever in
+//! two places, and whoever meets one has read the piece that it is in.
+//!
+//! A delta names what it changes, so only the pieces that it changes are read: where that is an object in a piece, or it mentions one, it
+//! names the piece first, and those above it, which become a part of the image if this one does. Those whose number falls away are
+//! traced down and told as gone.
 //!
 //! **Promises apart.** A promise that waits and that nothing else reaches is a piece, too (`apart.rs`), which no mention leads to: the image
 //! counts them, and has the objects that they hold, each with how often it is held.
@@ -17,7 +22,7 @@
 //! Invariant: the result is, byte for byte, the image and the pieces that the turn left.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -64,6 +69,15 @@ enum Item {
     Object(u32),
 }
 
+impl Item {
+    fn object(&self) -> Option<u32> {
+        match *self {
+            Item::Object(number) => Some(number),
+            Item::Plain(_) => None,
+        }
+    }
+}
+
 /// An object of an image.
 struct Node {
     tag: u8,
@@ -83,6 +97,8 @@ struct Before {
     mentions: Vec<u32>,
     /// Whether those are leaves, which mention nothing.
     leaves: bool,
+    /// Its bytes, among the sources.
+    source: Option<u32>,
 }
 
 /// A reader that knows where in a source it is.
@@ -135,6 +151,10 @@ struct Graph<'a> {
     changed: FxHashSet<u32>,
     /// Pieces met since this was last emptied.
     met: Vec<u32>,
+    /// The shapes of objects that are in pieces.
+    in_pieces: BTreeSet<u32>,
+    /// The parts that are no pieces, since something else reaches what they hold.
+    tied: FxHashSet<u32>,
 }
 
 type Got<T> = Result<T, DecodeError>;
@@ -178,6 +198,7 @@ impl Shapes {
             }
             Some(_) | None => {}
         }
+        read_shapes_in_pieces(&mut rest).ok()?;
         let slots = self.get(shape)?.slots.len();
         let mut changes = Reader::new(delta);
         if changes.number32().ok()? != counter {
@@ -229,7 +250,10 @@ impl Shapes {
         let old = Graph::read(self, image, &mut none)?;
         let (old_counter, image_before, in_line) = (old.counter, old.met, old.nodes);
         let mut graph = Graph::read(self, whole, pieces)?;
-        graph.met.clear();
+        // Where all is written out, what was in pieces is of shapes that are met here.
+        if !std::mem::take(&mut graph.met).is_empty() {
+            graph.in_pieces = old.in_pieces;
+        }
         graph.image_before = image_before;
         let parts: Vec<u32> = graph.nodes.keys().copied().filter(|&number| graph.is_part(number)).collect();
         for number in parts {
@@ -271,13 +295,13 @@ impl Shapes {
     }
 
     /// The same twin at rest without its promises that wait, but for those that its slots reach.
-    pub(crate) fn without_waiting(&self, image: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    pub(crate) fn without_waiting(&self, image: &[u8]) -> Result<AtRest, DecodeError> {
         let mut none = |_: u64| None;
         let mut graph = Graph::read(self, image, &mut none)?;
         graph.waiting.clear();
         graph.held.clear();
         graph.apart = 0;
-        Ok(graph.finish(image.len())?.image)
+        graph.finish(image.len())
     }
 
     fn slot_count(&self, shape: u32) -> Got<usize> {
@@ -318,6 +342,23 @@ pub(crate) fn plain(reader: &mut Reader<'_>, first: u8) -> Got<bool> {
 fn skip_plain(reader: &mut Reader<'_>) -> Option<()> {
     let first = reader.byte().ok()?;
     plain(reader, first).ok()?.then_some(())
+}
+
+/// Reads what an image says of the shapes of objects that are in pieces; nothing where there are none.
+pub(crate) fn read_shapes_in_pieces(reader: &mut Reader<'_>) -> Got<BTreeSet<u32>> {
+    let mut found = BTreeSet::new();
+    if reader.bytes.first() != Some(&tag::IN_PIECES) {
+        return Ok(found);
+    }
+    reader.byte()?;
+    for _ in 0..reader.length()? {
+        let shape = reader.number32()?;
+        if found.last().is_some_and(|&last| last >= shape) {
+            return Err(DecodeError::Damaged("shapes that are not in their order"));
+        }
+        found.insert(shape);
+    }
+    if found.is_empty() { Err(DecodeError::Damaged("a list of shapes without any")) } else { Ok(found) }
 }
 
 /// Passes over a value and all that it brings.
@@ -385,6 +426,8 @@ impl<'a> Graph<'a> {
             fetched: FxHashMap::default(),
             changed: FxHashSet::default(),
             met: Vec::new(),
+            in_pieces: BTreeSet::new(),
+            tied: FxHashSet::default(),
         };
         if cursor.reader.bytes.first() == Some(&tag::ANSWERED) {
             cursor.reader.byte()?;
@@ -412,6 +455,7 @@ impl<'a> Graph<'a> {
                 graph.held.insert(number, count);
             }
         }
+        graph.in_pieces = read_shapes_in_pieces(&mut cursor.reader)?;
         Ok((graph, cursor))
     }
 
@@ -511,7 +555,7 @@ impl<'a> Graph<'a> {
 
     // ---- pieces from before ----
 
-    /// What a piece mentions; it is checked to be object `number`, a part with nothing in it that can change.
+    /// What a piece mentions; it is checked to be object `number`, a part with nothing in it but plain values, pieces and objects.
     fn scan(&self, number: u32, bytes: &[u8]) -> Got<Before> {
         const WRONG: DecodeError = DecodeError::Damaged("a piece that is another object than was asked for");
         let mut reader = Reader::new(bytes);
@@ -524,12 +568,14 @@ impl<'a> Graph<'a> {
         }
         let mut before = Before::default();
         for _ in 0..reader.length()? {
-            let first = reader.byte()?;
+            let mut ahead = reader.clone();
+            let first = ahead.byte()?;
             before.leaves = first == tag::TINY + 65;
-            match first {
-                tag::PIECE => before.mentions.push(reader.number32()?),
-                _ if plain(&mut reader, first)? => {}
-                _ => return Err(WRONG),
+            if first == tag::PIECE {
+                before.mentions.push(ahead.number32()?);
+                reader = ahead;
+            } else {
+                skip(self.shapes, &mut reader).ok_or(WRONG)?;
             }
         }
         if reader.is_empty() { Ok(before) } else { Err(WRONG) }
@@ -541,7 +587,8 @@ impl<'a> Graph<'a> {
             return Err(NO_OBJECT);
         }
         let bytes = (self.pieces)(u64::from(number)).ok_or(NO_OBJECT)?;
-        let before = self.scan(number, &bytes)?;
+        let mut before = self.scan(number, &bytes)?;
+        before.source = Some(self.sources.len() as u32);
         let met = std::mem::take(&mut self.met);
         let mut cursor = Cursor::new(self.sources.len(), &bytes)?;
         self.item(&mut cursor, false)?;
@@ -703,8 +750,82 @@ impl<'a> Graph<'a> {
         node.is_some_and(|node| self.shapes.get(node.shape).is_some_and(|shape| shape.is_part()))
     }
 
-    /// Whether the object is kept as a piece: one that is there since before, or a part that holds nothing but plain values
-    /// and pieces. `depth`: how many parts lie above it.
+    /// The parts that hold an object which something else reaches too, or which reaches a part: they cannot be pieces.
+    ///
+    /// Cost: linear in what was read, where a part holds objects.
+    fn tied_parts(&self) -> FxHashSet<u32> {
+        let mut tied = FxHashSet::default();
+        if !self.nodes.keys().any(|&number| self.is_part(number) && self.objects_of(number).next().is_some()) {
+            return tied;
+        }
+        // By object: the part that alone reaches it so far, or the image.
+        let mut reached_by: FxHashMap<u32, Option<u32>> = FxHashMap::default();
+        let mut parts = Vec::new();
+        let mut seen = FxHashSet::default();
+        let objects = self.waiting.iter().chain(&self.slots).filter_map(|item| item.object());
+        // What is still to be followed from the image, and from the part in hand.
+        let mut open: Vec<u32> = objects.chain(self.held.keys().copied()).collect();
+        let mut open_of_part: Vec<u32> = Vec::new();
+        let mut at = 0;
+        loop {
+            while let Some(number) = open.pop() {
+                if self.is_part(number) {
+                    if seen.insert(number) {
+                        parts.push(number);
+                        open.extend(self.items_of(number).filter(|&below| self.is_part(below)));
+                    }
+                    continue;
+                }
+                match reached_by.insert(number, None) {
+                    Some(None) => continue,
+                    Some(Some(part)) if tied.insert(part) => open.extend(self.objects_of(part)),
+                    Some(Some(_)) | None => {}
+                }
+                open.extend(self.items_of(number));
+            }
+            let Some(&part) = parts.get(at) else { return tied };
+            at += 1;
+            open_of_part.clear();
+            if !tied.contains(&part) {
+                open_of_part.extend(self.objects_of(part));
+            }
+            while let Some(number) = open_of_part.pop() {
+                let other = match reached_by.get(&number).copied() {
+                    _ if self.is_part(number) || !self.nodes.contains_key(&number) => None,
+                    Some(Some(other)) if other == part => continue,
+                    Some(other) => other,
+                    None => {
+                        reached_by.insert(number, Some(part));
+                        open_of_part.extend(self.items_of(number));
+                        continue;
+                    }
+                };
+                for tied_now in [Some(part), other].into_iter().flatten() {
+                    if tied.insert(tied_now) {
+                        open.extend(self.objects_of(tied_now));
+                    }
+                }
+                break;
+            }
+        }
+    }
+
+    /// The numbers of what an object mentions.
+    fn items_of(&self, number: u32) -> impl Iterator<Item = u32> {
+        let items = match self.nodes.get(&number) {
+            Some(Node { contents: Contents::Items(items), .. }) => &items[..],
+            Some(_) | None => &[],
+        };
+        items.iter().filter_map(|item| item.object())
+    }
+
+    /// The objects that a part holds, which are no parts.
+    fn objects_of(&self, part: u32) -> impl Iterator<Item = u32> {
+        self.items_of(part).filter(|&below| self.nodes.contains_key(&below) && !self.is_part(below))
+    }
+
+    /// Whether the object is kept as a piece: one that is there since before, or a part that holds nothing but plain values,
+    /// pieces, and objects of its own. `depth`: how many parts lie above it.
     fn is_piece(&self, number: u32, known: &mut FxHashMap<u32, bool>, depth: usize) -> Got<bool> {
         if let Some(&is) = known.get(&number) {
             return Ok(is);
@@ -719,8 +840,10 @@ impl<'a> Graph<'a> {
                 known.insert(number, false);
                 let mut all = true;
                 for item in items {
-                    if let Item::Object(below) = *item
-                        && !self.is_piece(below, known, depth + 1)?
+                    let Item::Object(below) = *item else { continue };
+                    let is_object = self.nodes.contains_key(&below) && !self.is_part(below);
+                    if is_object && self.tied.contains(&number)
+                        || !is_object && !self.is_piece(below, known, depth + 1)?
                     {
                         all = false;
                         break;
@@ -791,6 +914,7 @@ impl<'a> Graph<'a> {
     }
 
     fn finish(mut self, capacity: usize) -> Got<AtRest> {
+        self.tied = self.tied_parts();
         let mut known = FxHashMap::default();
         let mut image = Vec::with_capacity(capacity);
         put_number(&mut image, u64::from(self.shape));
@@ -813,7 +937,11 @@ impl<'a> Graph<'a> {
         } else if !self.held.is_empty() {
             return Err(DecodeError::Damaged("an object that is held by no promise"));
         }
+        let before_slots = image.len();
         self.write(&self.slots, &mut in_line, &mut known, &mut open, &mut image)?;
+        if open.is_empty() {
+            self.in_pieces.clear();
+        }
         // How often each piece is mentioned by what is written here.
         let mut counts: FxHashMap<u32, usize> = FxHashMap::default();
         open.iter().for_each(|&number| *counts.entry(number).or_default() += 1);
@@ -827,11 +955,12 @@ impl<'a> Graph<'a> {
             if unchanged || written.contains_key(&number) || !self.is_piece(number, &mut known, 0)? {
                 continue;
             }
-            let (mut bytes, mut mentions) = (Vec::new(), Vec::new());
+            let (mut bytes, mut mentions, mut own) = (Vec::new(), Vec::new(), FxHashSet::default());
             self.write_head(number, node, &mut bytes);
             if let Contents::Items(items) = &node.contents {
-                self.write(items, &mut FxHashSet::default(), &mut known, &mut mentions, &mut bytes)?;
+                self.write(items, &mut own, &mut known, &mut mentions, &mut bytes)?;
             }
+            self.in_pieces.extend(own.iter().map(|number| self.nodes[number].shape));
             for &below in &mentions {
                 *counts.entry(below).or_default() += 1;
                 open.push(below);
@@ -846,7 +975,18 @@ impl<'a> Graph<'a> {
                 pieces.push(piece(number, None));
             }
         }
+        // One that was read to see what becomes of it may be what it was.
+        written.retain(|number, (bytes, _)| {
+            let source = self.fetched.get(number).and_then(|before| before.source);
+            source.is_none_or(|source| *bytes != *self.sources[source as usize])
+        });
         pieces.extend(written.into_iter().map(|(number, (bytes, _))| piece(number, Some(bytes))));
+        if !self.in_pieces.is_empty() {
+            let mut shapes = vec![tag::IN_PIECES];
+            put_number(&mut shapes, self.in_pieces.len() as u64);
+            self.in_pieces.iter().for_each(|&shape| put_number(&mut shapes, u64::from(shape)));
+            image.splice(before_slots..before_slots, shapes);
+        }
         pieces.append(&mut self.promises);
         pieces.sort_unstable_by_key(|piece| piece.number);
         pieces.dedup_by_key(|piece| piece.number);
@@ -984,7 +1124,7 @@ mod tests {
         assert_eq!(shapes.waits_for(&image, 7), Ok(true));
         assert_eq!(shapes.waits_for(&image, 8), Ok(false));
         let alone = vec![0, 5, tag::OBJECT_IMMUTABLE, 2, 1, 128 + 7];
-        assert_eq!(shapes.without_waiting(&image), Ok(alone.clone()));
+        assert_eq!(shapes.without_waiting(&image).map(|at_rest| at_rest.image), Ok(alone.clone()));
         let settled = applied(&shapes, &image, &[5, change::SETTLED, 2]);
         assert_eq!(settled, Ok(alone));
         let forgotten = applied(&shapes, &image, &[5, change::SLOT, 0, tag::NIL]);

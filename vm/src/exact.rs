@@ -105,7 +105,7 @@ pub enum ExactChange {
     Waits(Exact),
     /// A promise waits no longer: its number.
     Settled(u32),
-    /// A piece is none any more: its number.
+    /// A piece is read before anything changes: its number.
     Opened(u32),
     /// A promise waits apart from now on.
     Apart(ExactPromise),

@@ -8,7 +8,7 @@ use num_bigint::BigInt;
 use rustc_hash::FxHashSet;
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_integer, put_number, tag};
-use crate::delta::Pieces;
+use crate::delta::{AtRest, Pieces, read_shapes_in_pieces};
 use crate::part::{FAN, LEAF, checked_span};
 use crate::shape::{Shape, Shapes};
 use crate::value::{INTEGER_MAX, INTEGER_MIN};
@@ -101,9 +101,15 @@ impl Tree {
         let shape = shapes.get(reader.number32()?).ok_or(DecodeError::Damaged("a shape that is not known"))?;
         reader.number32()?;
         if matches!(reader.bytes.first(), Some(&(tag::WAITING | tag::APART))) {
-            // What blocks took along is shown where slots reach it.
-            return Tree::from_image(&shapes.without_waiting(bytes)?, pieces, shapes);
+            // What blocks took along is shown where slots reach it. What only that tied to the image may be in pieces then.
+            let AtRest { image, pieces: made } = shapes.without_waiting(bytes)?;
+            let mut pieces = |number| match made.iter().find(|piece| piece.number == number) {
+                Some(piece) => piece.bytes.clone(),
+                None => pieces(number),
+            };
+            return Tree::from_image(&image, &mut pieces, shapes);
         }
+        read_shapes_in_pieces(&mut reader)?;
         let mut values = Bytes { shapes, pieces, seen: FxHashSet::default() };
         let slots = values.read_slots(&mut reader, &shape.slots, 0)?;
         ended(&reader)?;

@@ -368,6 +368,8 @@ pub(crate) struct TwinInTurn {
     pub answered: Option<Answered>,
     /// Whether it has parts of long collections.
     pub has_parts: bool,
+    /// Whether objects in its pieces are given what they lack.
+    pub completes_pieces: bool,
 }
 
 impl TwinInTurn {
@@ -406,6 +408,9 @@ pub struct TurnState {
     pieces: FxHashMap<(u32, u32), u32>,
     /// Those of them that were brought in, by their number within the turn.
     pub(crate) brought: FxHashMap<u32, Value>,
+    /// The pieces with objects in them: numbers within the turn, ascending; those of the objects are behind the first up to the
+    /// second, that of the piece is the third.
+    pub(crate) homes: Vec<(u32, u32, u32)>,
     /// Whether the world did not know a piece yet that was asked for.
     pub(crate) not_yet: bool,
     /// How many timers the turn has set.
@@ -442,6 +447,7 @@ impl TurnState {
             numbers: Vec::new(),
             pieces: FxHashMap::default(),
             brought: FxHashMap::default(),
+            homes: Vec::new(),
             not_yet: false,
             timers_set: 0,
             left_bytes: 0,
@@ -468,6 +474,7 @@ impl TurnState {
         self.numbers.clear();
         self.pieces.clear();
         self.brought.clear();
+        self.homes.clear();
         self.not_yet = false;
         self.timers_set = 0;
         self.left_bytes = 0;
@@ -519,6 +526,7 @@ impl TurnState {
             apart: Apart::default(),
             answered: None,
             has_parts: false,
+            completes_pieces: false,
         });
         if nth > FEW_TWINS {
             self.by_path.insert(path.into(), nth);
@@ -544,6 +552,19 @@ impl TurnState {
         let number = self.number_object(nth, number)?;
         self.pieces.insert(place, number);
         Some(number)
+    }
+
+    /// How many numbers objects have got.
+    pub(crate) fn numbers_given(&self) -> u32 {
+        // As `number_object` keeps it.
+        self.numbers.len() as u32
+    }
+
+    /// The piece that the object of this number was read with, by its number in the turn.
+    pub(crate) fn home_of(&self, number: u32) -> Option<u32> {
+        let after = self.homes.partition_point(|home| home.0 < number);
+        let &(_, end, piece) = self.homes.get(after.checked_sub(1)?)?;
+        (number <= end).then_some(piece)
     }
 
     /// Whether no part is kept as a piece of its own that was not brought in.
@@ -943,17 +964,40 @@ impl Vm {
                 twin.waiting = loaded.waiting;
                 twin.apart = loaded.apart;
                 twin.has_parts = loaded.has_parts;
-                let whole = self.is_whole(loaded.twin, loaded.shape, unfinished);
+                twin.completes_pieces = loaded.completes_pieces;
+                if loaded.completes_pieces
+                    && let Err(fault) = self.bring_all_of(nth)
+                {
+                    return if self.run.turn.not_yet { Ok(None) } else { Err(fault) };
+                }
+                let whole = self.is_whole(self.run.turn.twins[nth].value, loaded.shape, unfinished);
                 if whole {
                     return Ok(Some(Some(nth)));
                 }
                 match self.complete(world, nth, loaded.shape, unfinished) {
                     Ok(done) => Ok(done.map(|()| Some(nth))),
-                    Err(fault) => Err(self.broken_twin(path, birth, quarantined, fault)),
+                    Err(fault) => {
+                        let birth = self.run.turn.twins[nth].birth;
+                        Err(self.broken_twin(path, birth, quarantined, fault))
+                    }
                 }
             }
             Err(error) => Err(self.decode_fault(&error)),
         }
+    }
+
+    /// Brings in every piece of the `nth` twin.
+    fn bring_all_of(&mut self, nth: usize) -> Result<(), Fault> {
+        let brought = self.with_handles(|vm, first| {
+            let twin = &vm.run.turn.twins[nth];
+            vm.run.handles.extend_from_slice(&twin.waiting);
+            vm.run.handles.extend(twin.apart.held.iter().map(|(object, _)| object));
+            // `migrate` may move them into other slots.
+            vm.run.handles.extend(twin.old_slots.iter().map(|(_, value)| value));
+            vm.push_slots(vm.run.turn.twins[nth].value);
+            vm.bring_reached(first, None)
+        });
+        brought.map_err(|stop| self.fault_of_stop(stop))
     }
 
     /// Whether the twin is there that a new one at `path` is a part of. Outer `None`: not known yet.

@@ -7,6 +7,7 @@
 
 mod hostile;
 mod numbers;
+mod pieces;
 mod promises;
 mod python;
 mod twins;
