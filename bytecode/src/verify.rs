@@ -28,6 +28,7 @@ use std::fmt;
 
 use crate::image::*;
 use code::CodeVerifier;
+pub use effect::uses_self;
 use tables::{Owners, check_prototypes, check_tables};
 
 /// How many registers a window has at most.

@@ -19,6 +19,7 @@ pub mod export;
 mod flush;
 pub mod json;
 pub mod kernel;
+mod many;
 mod message;
 mod near;
 mod partition;

@@ -7,12 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use twintalk_store::record::ProgramHash;
+use rustc_hash::{FxHashMap, FxHashSet};
+use twintalk_store::record::{ProgramHash, RECORD_BYTES_MAX};
 use twintalk_store::{Key, KeyRange, Partition, Row, Store, StoreError, Table};
-use twintalk_vm::codec::read_symbol_arguments;
+use twintalk_vm::many::{Many, Verb};
 use twintalk_vm::turn::{ALL, ALL_PATH, Action, Outcome, TurnInput, first_segment};
-use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Tree, Vm, World};
+use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
+use crate::many::{Share, unreachable_twins};
 use crate::place::Placing;
 use crate::resident::{Residents, View, read_row};
 use crate::slab::Handle;
@@ -110,23 +112,20 @@ pub(crate) struct Inquiry {
     /// How many queries have led to this run.
     depth: usize,
     /// What its far queries may still use, all together: what they are answered is in the record, so a turn that runs
-    /// again does not use it again.
+    /// again does not use it again. That it runs again is paid from this too.
     pub fuel: i64,
-    known: Vec<Known>,
-}
-
-/// An answer of another partition that a run was stopped for.
-pub(crate) struct Known {
-    pub query: FarQuery,
-    /// How deep in the chain of queries it was asked.
-    pub depth: usize,
-    pub answer: FarAnswer,
+    /// Whether a program asks: then no record has to hold the answers.
+    in_program: bool,
+    /// Answers of other partitions that a run was stopped for, by how deep in the chain of queries they were asked.
+    known: FxHashMap<(usize, FarQuery), FarAnswer>,
 }
 
 /// What a run was stopped for.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Need {
     pub to: Partition,
     pub query: FarQuery,
+    /// How deep in the chain of queries it is asked.
     pub depth: usize,
     pub fuel: i64,
 }
@@ -134,13 +133,18 @@ pub(crate) struct Need {
 impl Inquiry {
     /// Of a run that `depth` queries have led to.
     pub fn new(depth: usize, fuel: i64) -> Inquiry {
-        Inquiry { depth, fuel, known: Vec::new() }
+        Inquiry { depth, fuel, in_program: false, known: FxHashMap::default() }
+    }
+
+    /// The same of a question that a program asks.
+    pub fn of_program(depth: usize, fuel: i64) -> Inquiry {
+        Inquiry { in_program: true, ..Inquiry::new(depth, fuel) }
     }
 
     /// Takes an answer, for the next run.
-    pub fn learn(&mut self, known: Known, fuel_used: i64) {
-        self.fuel -= fuel_used;
-        self.known.push(known);
+    pub fn learn(&mut self, need: Need, answer: FarAnswer, fuel_used: i64) {
+        self.fuel = self.fuel.saturating_sub(fuel_used);
+        self.known.insert((need.depth, need.query), answer);
     }
 
     /// Forgets the answers.
@@ -150,9 +154,14 @@ impl Inquiry {
 
     /// The answer to a query that is known. The turn itself takes each once, since what it takes stays with its answers; a
     /// query on the way to another answer runs again from its start, and asks again.
-    fn find(&mut self, query: &FarQuery, is_turn: bool) -> Option<FarAnswer> {
-        let nth = self.known.iter().position(|known| known.depth == self.depth && known.query == *query)?;
-        Some(if is_turn { self.known.remove(nth).answer } else { self.known[nth].answer.clone() })
+    fn find(&mut self, query: &FarQuery) -> Option<FarAnswer> {
+        let key = (self.depth, query.clone());
+        // The turn itself is at depth 0; the first query of another partition comes with 1.
+        if self.depth == 0 { self.known.remove(&key) } else { self.known.get(&key).cloned() }
+    }
+
+    fn knows(&self, query: &FarQuery) -> bool {
+        self.known.contains_key(&(self.depth, query.clone()))
     }
 }
 
@@ -167,8 +176,10 @@ pub(crate) struct Near<'a> {
     pub limits: Limits,
     pub now_ns: i64,
     pub inquiry: &'a mut Inquiry,
-    /// What is asked of another partition; the run ended then, to begin again with the answer.
-    pub need: Option<Need>,
+    /// What is asked of other partitions; the run ended then, to begin again with the answers.
+    pub needs: Vec<Need>,
+    /// The same, to be found.
+    pub needed: FxHashSet<(usize, FarQuery)>,
     /// What reading the store ran into; the turn ended then without a record.
     pub error: Option<StoreError>,
 }
@@ -224,85 +235,161 @@ impl World for Near<'_> {
     }
 
     fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
-        let composite = first_segment(&query.path).to_owned();
-        let asks_all = asked_for_all(query);
-        let home = asks_all.unwrap_or_else(|| self.placing.of(&composite));
-        if home == self.partition || home.0 >= self.placing.partitions {
-            return if asks_all.is_some() { self.all(vm, query) } else { self.answer(vm, query, composite) };
+        if query.selector == ALL {
+            return self.ask_all(vm, query);
         }
-        // The turn itself is at depth 0; the first query of another partition comes with 1.
-        if let Some(answer) = self.inquiry.find(query, self.inquiry.depth == 0) {
+        let composite = first_segment(&query.path).to_owned();
+        let home = self.placing.of(&composite);
+        if home == self.partition {
+            return self.answer(vm, query, composite);
+        }
+        if let Some(answer) = self.inquiry.find(query) {
             return Answer::Here(answer);
         }
         if let Some(fault) = self.exhausted(query) {
             return Answer::Here(FarAnswer { composite, turn: 0, reply: Err(fault) });
         }
-        let (query, depth, fuel) = (query.clone(), self.inquiry.depth, self.inquiry.fuel);
-        self.need = Some(Need { to: home, query, depth, fuel });
+        self.need(home, query.clone());
         Answer::NotYet
     }
 }
 
-/// The partition that a query asks for its twins of a prototype.
-pub(crate) fn asked_for_all(query: &FarQuery) -> Option<Partition> {
-    let number = query.path.strip_prefix(ALL_PATH).filter(|_| query.selector == ALL)?;
-    number.parse().ok().map(Partition)
-}
+/// How many answers of other partitions are awaited at once for the twins of a share, about.
+const NEEDS_MAX: usize = 4096;
+/// What asking each of many twins costs of the fuel for far queries, beside the sends in it.
+const TWIN_FUEL: i64 = 10;
+/// How many bytes of twins that were not in memory may stay there while all are asked.
+const BROUGHT_BYTES_MAX: usize = 16 << 20;
 
 impl Near<'_> {
-    /// The twins of a prototype that the partition has, as references sorted by path, and what they answer to a selector if there
-    /// is one; nil if another partition is asked for, which there is not.
-    ///
-    /// Cost: reads the rows of all twins of the partition, and brings into memory those that are asked.
-    pub(crate) fn all(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
-        let composite = first_segment(&query.path).to_owned();
-        let reply = |reply| Answer::Here(FarAnswer { composite, turn: 0, reply });
-        let unreachable = |text| Err(Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() });
-        let names = read_symbol_arguments(&query.arguments).unwrap_or_default();
-        let tree = match (asked_for_all(query), names.as_slice()) {
-            (Some(partition), &[kind, ref asked @ ..]) if partition == self.partition => {
-                let found = all_of(self.residents, self.store, partition, &|image| vm.is_of_kind(image, kind));
-                let Some((paths, seen)) = self.note(found) else { return Answer::NotYet };
-                self.inquiry.fuel = self.inquiry.fuel.saturating_sub(seen);
-                if self.inquiry.fuel <= 0 {
-                    let text =
-                        "far queries have used up the fuel for all of them together; the last was for all twins of";
-                    return reply(unreachable(format!("{text} {kind}")));
-                }
-                let mut answers = Vec::new();
-                for path in asked.iter().flat_map(|_| &paths) {
-                    match self.answer_of(vm, path, asked[0]) {
-                        Answer::Here(Ok(answer)) => answers.push(answer),
-                        Answer::Here(Err(fault)) => return reply(Err(fault)),
-                        Answer::NotYet => return Answer::NotYet,
-                    }
-                }
-                let references = paths.into_iter().map(|path| Tree::Reference(path, kind.to_owned()));
-                let references = Tree::Array(references.collect());
-                if asked.is_empty() { references } else { Tree::Array(vec![references, Tree::Array(answers)]) }
-            }
-            (Some(_) | None, _) => Tree::Nil,
-        };
-        // A value by itself is written like a single argument, without their number.
-        match Tree::write_arguments(&[tree], vm.shapes()) {
-            Ok(bytes) => reply(Ok(bytes[1..].to_vec())),
-            Err(text) => reply(unreachable(format!("what a twin answers cannot be gathered: {text}"))),
+    /// Notes an answer that the run is stopped for.
+    fn need(&mut self, to: Partition, query: FarQuery) {
+        let need = Need { to, query, depth: self.inquiry.depth, fuel: self.inquiry.fuel };
+        if self.needed.insert((need.depth, need.query.clone())) {
+            self.needs.push(need);
         }
     }
 
-    /// What the twin at `path` answers to a query without arguments.
-    fn answer_of(&mut self, vm: &mut Vm, path: &str, selector: &str) -> Answer<Result<Tree, Fault>> {
-        let query = FarQuery { path: path.to_owned(), kind: None, selector: selector.to_owned(), arguments: vec![0] };
-        let answer = match self.answer(vm, &query, first_segment(path).to_owned()) {
-            Answer::Here(answer) => answer,
-            Answer::NotYet => return Answer::NotYet,
+    /// What all twins of a prototype answer; or those of this partition, if another one asks.
+    fn ask_all(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
+        let here = |reply| Answer::Here(FarAnswer { composite: ALL_PATH.to_owned(), turn: 0, reply });
+        let Some(many) = Many::read(&query.arguments) else {
+            return here(Err(unreachable_twins("a question to all twins that cannot be read".to_owned())));
         };
-        Answer::Here(answer.reply.and_then(|bytes| {
-            Tree::from_message(&bytes, vm.shapes()).map_err(|error| {
-                let (kind, text) = ("Unreachable".to_owned(), error.to_string());
-                Fault { kind, text, trace: Vec::new() }
-            })
-        }))
+        if let Some(fault) = self.exhausted(query) {
+            return here(Err(fault));
+        }
+        if query.path != ALL_PATH {
+            return match self.share(vm, &many) {
+                Answer::Here(share) => here(Ok(share.write())),
+                Answer::NotYet => Answer::NotYet,
+            };
+        }
+        let own = self.partition;
+        let others = (0..self.placing.partitions).map(Partition).filter(|&other| other != own);
+        let asked = |other: Partition| FarQuery { path: format!("{ALL_PATH}/{}", other.0), ..query.clone() };
+        let mut all_known = true;
+        for other in others.clone() {
+            let query = asked(other);
+            if !self.inquiry.knows(&query) {
+                self.need(other, query);
+                all_known = false;
+            }
+        }
+        if !all_known {
+            return Answer::NotYet;
+        }
+        let Answer::Here(mut share) = self.share(vm, &many) else { return Answer::NotYet };
+        for other in others {
+            let Some(answer) = self.inquiry.find(&asked(other)) else { continue };
+            let other = match answer.reply {
+                Ok(bytes) => Share::read(&bytes).unwrap_or_else(|| {
+                    Share::of_fault(unreachable_twins(
+                        "a partition answers for its twins what cannot be read".to_owned(),
+                    ))
+                }),
+                Err(fault) => Share::of_fault(fault),
+            };
+            share.merge(other, many.verb);
+        }
+        if self.inquiry.fuel <= 0 {
+            return here(Err(spent(many.prototype)));
+        }
+        here(share.answer(&many, vm.shapes()))
+    }
+
+    /// What the twins of this partition answer. Where one needs answers of other partitions, the rest is asked too, so that
+    /// all that is needed is known.
+    ///
+    /// Cost: reads the rows of all twins of the partition, and brings into memory those that are asked, some at a time.
+    fn share(&mut self, vm: &mut Vm, many: &Many<'_>) -> Answer<Share> {
+        let found = all_of(self.residents, self.store, self.partition, &|image| vm.is_of_kind(image, many.prototype));
+        let Some((paths, seen)) = self.note(found) else { return Answer::NotYet };
+        self.inquiry.fuel = self.inquiry.fuel.saturating_sub(seen);
+        let mut share = Share::default();
+        let (mut bytes, mut all_here) = (0, true);
+        let mut brought = Brought { bytes: self.residents.bytes() };
+        for path in paths {
+            if self.inquiry.fuel <= 0 {
+                return Answer::Here(Share::of_fault(spent(many.prototype)));
+            }
+            if many.verb == Verb::All {
+                bytes += path.len();
+                share.take_path(path);
+            } else {
+                match self.evaluate(vm, &path, many) {
+                    Answer::Here(Ok(answer)) => bytes += share.take(many, &path, answer, vm.shapes()),
+                    Answer::Here(Err(fault)) => share.take_fault(&path, fault),
+                    Answer::NotYet if self.error.is_some() || self.needs.len() >= NEEDS_MAX => return Answer::NotYet,
+                    Answer::NotYet => all_here = false,
+                }
+                brought.keep_few(self.residents);
+            }
+            if bytes > RECORD_BYTES_MAX && !self.inquiry.in_program {
+                let text =
+                    format!("what the twins of {} answer takes more than the 16 MiB of a record", many.prototype);
+                let fault = Fault { kind: "RecordTooLarge".to_owned(), text, trace: Vec::new() };
+                return Answer::Here(Share::of_fault(fault));
+            }
+            if share.has_ended() && all_here {
+                break;
+            }
+        }
+        if all_here { Answer::Here(share) } else { Answer::NotYet }
+    }
+
+    /// What the twin at `path` answers to what all twins are asked.
+    fn evaluate(&mut self, vm: &mut Vm, path: &str, many: &Many<'_>) -> Answer<Result<Vec<u8>, Fault>> {
+        let loaded = load(self.residents, self.store, self.partition, first_segment(path));
+        if self.note(loaded).is_none() {
+            return Answer::NotYet;
+        }
+        let turn = self.residents.get(first_segment(path)).map_or(0, |view| view.turn);
+        self.inquiry.fuel -= TWIN_FUEL;
+        let input = TurnInput {
+            path,
+            action: Action::Evaluate { many: *many },
+            query: true,
+            wants_reply: true,
+            turn,
+            now_ns: self.now_ns,
+            seed: self.now_ns as u64 ^ turn,
+            answers: &[],
+            limits: Limits { fuel: self.inquiry.fuel, ..self.limits },
+        };
+        self.inquiry.depth += 1;
+        let end = vm.run_turn(self, &input);
+        self.inquiry.depth -= 1;
+        self.inquiry.fuel -= end.fuel_used;
+        Answer::Here(match end.outcome {
+            // A program shows what it evaluates itself.
+            Outcome::Done { effects, .. } if self.inquiry.in_program && !effects.output.is_empty() => {
+                Err(Fault { kind: "ProgramOnly".to_owned(), text: effects.output, trace: Vec::new() })
+            }
+            Outcome::Done { reply, .. } => Ok(reply),
+            Outcome::Failed(fault) => Err(fault),
+            Outcome::Needs => return Answer::NotYet,
+        })
     }
 
     /// Answers a query to a composite of this partition.
@@ -353,9 +440,9 @@ impl Near<'_> {
                 self.inquiry.fuel -= end.fuel_used;
                 Answer::Here(FarAnswer { composite, turn, reply: Err(fault) })
             }
-            // It will run again, and use it then.
+            // It will run again: that is not free.
             Outcome::Needs => {
-                self.inquiry.fuel += QUERY_FUEL;
+                self.inquiry.fuel -= end.fuel_used;
                 Answer::NotYet
             }
         }
@@ -372,6 +459,28 @@ impl Near<'_> {
         };
         Some(Fault { kind: "Unreachable".to_owned(), text, trace: Vec::new() })
     }
+}
+
+/// The twins that are in memory only since all are asked.
+struct Brought {
+    /// How many bytes lay there before.
+    bytes: usize,
+}
+
+impl Brought {
+    /// Forgets them when they are too many.
+    fn keep_few(&mut self, residents: &mut Residents) {
+        if residents.bytes() > self.bytes + BROUGHT_BYTES_MAX {
+            residents.drop_clean();
+            self.bytes = residents.bytes();
+        }
+    }
+}
+
+/// The fault of a question to all twins that is too much.
+fn spent(prototype: &str) -> Fault {
+    let text = "far queries have used up the fuel for all of them together; the last was for all twins of";
+    unreachable_twins(format!("{text} {prototype}"))
 }
 
 /// The fault of a message to a twin that is not of the kind its sender takes it to be.

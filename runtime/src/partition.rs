@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use twintalk_store::record::ProgramHash;
 use twintalk_store::{BlockBuilder, Key, KeyRange, Partition, Position, Rows, Store, StoreError, Table};
 use twintalk_vm::codec::{Errand, TimerArguments, read_timer_arguments, timer_arguments};
@@ -28,7 +28,7 @@ use crate::clock::{self, Clock};
 use crate::commit::InFlight;
 use crate::flush::Flusher;
 use crate::message::{DROP, FAILED, FaultReport, From, Message, QUARANTINE, TIMER, message_from_row, message_to_row};
-use crate::near::{Inquiry, Known, Near, Need, another_kind, load};
+use crate::near::{Inquiry, Near, Need, another_kind, load};
 use crate::place::Placing;
 use crate::post::{Parcel, Post, Question};
 use crate::resident::{Residents, View};
@@ -91,9 +91,26 @@ enum Asker {
     Question(Box<(Question, Inquiry)>),
 }
 
+impl Asker {
+    fn inquiry<'a>(&'a mut self, closed: &'a mut FxHashMap<String, Closed>) -> Option<&'a mut Inquiry> {
+        match self {
+            Asker::Turn(composite) => closed.get_mut(composite).map(|closed| &mut closed.attempt.inquiry),
+            Asker::Outside(attempt) => Some(&mut attempt.inquiry),
+            Asker::Question(waiting) => Some(&mut waiting.1),
+        }
+    }
+}
+
+/// Who waits for answers, and for how many.
+struct Asking {
+    asker: Asker,
+    left: usize,
+}
+
 /// An answer that is awaited.
 struct Awaited {
-    asker: Asker,
+    /// The number of who asks.
+    asking: u64,
     need: Need,
     /// When it counts as lost.
     deadline: Instant,
@@ -147,6 +164,9 @@ pub(crate) struct Core {
     pub(crate) closed: FxHashMap<String, Closed>,
     pub(crate) supervisor: Supervisor,
     awaited: BTreeMap<u64, Awaited>,
+    asking: BTreeMap<u64, Asking>,
+    /// How often a turn or a query began again, since answers of other partitions had come.
+    pub(crate) begun_again: u64,
     next_question: u64,
     pub(crate) next_waiting: u64,
     /// The last record pushed.
@@ -206,6 +226,8 @@ impl Core {
             closed: FxHashMap::default(),
             supervisor: Supervisor::default(),
             awaited: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            begun_again: 0,
             next_question: 1,
             next_waiting: 1,
             last_record: Position::START,
@@ -583,21 +605,28 @@ impl Core {
 
     // ---- closed composites ----
 
-    /// Closes the composite of a turn that needs an answer, and asks for it.
-    pub(crate) fn close(&mut self, mut attempt: Attempt, need: Need) -> Result<(), StoreError> {
+    /// Closes the composite of a turn that needs answers, and asks for them.
+    pub(crate) fn close(&mut self, mut attempt: Attempt, needs: Vec<Need>) -> Result<(), StoreError> {
         self.secure(&mut attempt.message)?;
         let composite = first_segment(&attempt.message.path).to_owned();
-        self.ask(Asker::Turn(composite.clone()), need);
+        self.ask(Asker::Turn(composite.clone()), needs);
         self.closed.insert(composite, Closed { attempt, waiting: VecDeque::new() });
         Ok(())
     }
 
-    fn ask(&mut self, asker: Asker, need: Need) {
-        let number = self.next_question;
-        self.next_question += 1;
-        let (query, depth, fuel) = (need.query.clone(), need.depth, need.fuel);
-        self.post.deliver(need.to, Parcel::Question(Question { asker: self.partition, number, query, depth, fuel }));
-        self.awaited.insert(number, Awaited { asker, need, deadline: clock::deadline(self.query_limit) });
+    /// Asks for all that is needed; who asks goes on when the last of the answers is here.
+    fn ask(&mut self, asker: Asker, needs: Vec<Need>) {
+        assert!(!needs.is_empty(), "what cannot be answered yet needs something");
+        let asking = self.next_question;
+        self.asking.insert(asking, Asking { asker, left: needs.len() });
+        for need in needs {
+            let number = self.next_question;
+            self.next_question += 1;
+            let (query, depth, fuel) = (need.query.clone(), need.depth, need.fuel);
+            self.post
+                .deliver(need.to, Parcel::Question(Question { asker: self.partition, number, query, depth, fuel }));
+            self.awaited.insert(number, Awaited { asking, need, deadline: clock::deadline(self.query_limit) });
+        }
     }
 
     /// When the first awaited answer counts as lost.
@@ -622,12 +651,20 @@ impl Core {
 
     /// Goes on with what waited for the answer; one that comes too late finds nobody.
     fn take_answer(&mut self, vm: &mut Vm, number: u64, answer: FarAnswer, fuel_used: i64) -> Result<(), StoreError> {
-        let Some(Awaited { asker, need, .. }) = self.awaited.remove(&number) else { return Ok(()) };
-        let known = Known { query: need.query, depth: need.depth, answer };
+        let Some(Awaited { asking, need, .. }) = self.awaited.remove(&number) else { return Ok(()) };
+        let Some(who) = self.asking.get_mut(&asking) else { return Ok(()) };
+        if let Some(inquiry) = who.asker.inquiry(&mut self.closed) {
+            inquiry.learn(need, answer, fuel_used);
+        }
+        who.left -= 1;
+        if who.left > 0 {
+            return Ok(());
+        }
+        let Some(Asking { asker, .. }) = self.asking.remove(&asking) else { return Ok(()) };
+        self.begun_again += 1;
         match asker {
             Asker::Turn(composite) => {
-                let Some(Closed { mut attempt, waiting }) = self.closed.remove(&composite) else { return Ok(()) };
-                attempt.inquiry.learn(known, fuel_used);
+                let Some(Closed { attempt, waiting }) = self.closed.remove(&composite) else { return Ok(()) };
                 self.attempt(vm, attempt)?;
                 match self.closed.get_mut(&composite) {
                     Some(closed) => closed.waiting = waiting,
@@ -638,13 +675,9 @@ impl Core {
                 }
                 Ok(())
             }
-            Asker::Outside(mut attempt) => {
-                attempt.inquiry.learn(known, fuel_used);
-                self.answer_outside(vm, *attempt)
-            }
+            Asker::Outside(attempt) => self.answer_outside(vm, *attempt),
             Asker::Question(waiting) => {
-                let (question, mut inquiry) = *waiting;
-                inquiry.learn(known, fuel_used);
+                let (question, inquiry) = *waiting;
                 self.answer_question(vm, question, inquiry)
             }
         }
@@ -655,9 +688,9 @@ impl Core {
     /// Answers a query of another partition, or asks on.
     fn answer_question(&mut self, vm: &mut Vm, question: Question, mut inquiry: Inquiry) -> Result<(), StoreError> {
         let now_ns = self.clock.now_ns();
-        let (answer, need) = self.with_world(&mut inquiry, now_ns, |world| world.far_query(vm, &question.query))?;
-        match (answer, need) {
-            (Answer::Here(answer), _) => {
+        let (answer, needs) = self.with_world(&mut inquiry, now_ns, |world| world.far_query(vm, &question.query))?;
+        match answer {
+            Answer::Here(answer) => {
                 let fuel_used = question.fuel - inquiry.fuel;
                 let parcel = Parcel::Answer { number: question.number, answer, fuel_used };
                 // It may tell of what is not durable yet.
@@ -665,11 +698,10 @@ impl Core {
                 self.leave_for(question.asker, parcel, waits);
                 Ok(())
             }
-            (Answer::NotYet, Some(need)) => {
-                self.ask(Asker::Question(Box::new((question, inquiry))), need);
+            Answer::NotYet => {
+                self.ask(Asker::Question(Box::new((question, inquiry))), needs);
                 Ok(())
             }
-            (Answer::NotYet, None) => unreachable!("what cannot be answered yet needs something"),
         }
     }
 
@@ -710,7 +742,7 @@ impl Core {
             answers,
             limits,
         };
-        let (end, need) = self.with_world(inquiry, *now_ns, |world| vm.run_turn(world, &input))?;
+        let (end, needs) = self.with_world(inquiry, *now_ns, |world| vm.run_turn(world, &input))?;
         let reply = match end.outcome {
             Outcome::Done { reply, effects } => {
                 if !effects.output.is_empty() {
@@ -720,9 +752,8 @@ impl Core {
             }
             Outcome::Failed(fault) => Err(fault),
             Outcome::Needs => {
-                attempt.keep_answers(end.answers);
-                let need = need.expect("what cannot be answered yet needs something");
-                self.ask(Asker::Outside(Box::new(attempt)), need);
+                attempt.runs_again(end.answers, end.fuel_used);
+                self.ask(Asker::Outside(Box::new(attempt)), needs);
                 return Ok(());
             }
         };
@@ -738,7 +769,7 @@ impl Core {
         inquiry: &mut Inquiry,
         now_ns: i64,
         work: impl FnOnce(&mut Near<'_>) -> T,
-    ) -> Result<(T, Option<Need>), StoreError> {
+    ) -> Result<(T, Vec<Need>), StoreError> {
         let mut world = Near {
             residents: &mut self.residents,
             store: &*self.store,
@@ -749,13 +780,14 @@ impl Core {
             limits: self.limits,
             now_ns,
             inquiry,
-            need: None,
+            needs: Vec::new(),
+            needed: FxHashSet::default(),
             error: None,
         };
         let result = work(&mut world);
-        let Near { need, error, .. } = world;
+        let Near { needs, error, .. } = world;
         match error {
-            None => Ok((result, need)),
+            None => Ok((result, needs)),
             Some(error) => Err(error),
         }
     }

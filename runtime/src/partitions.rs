@@ -17,12 +17,13 @@ use twintalk_bytecode::image::Image;
 use twintalk_store::record::ProgramHash;
 use twintalk_store::{Partition, Store, StoreError};
 use twintalk_vm::profile::{Pace, Profile};
-use twintalk_vm::{Limits, LinkError, Shapes, Vm};
+use twintalk_vm::{Answer, FarAnswer, FarQuery, Limits, LinkError, Shapes, Vm, World};
 
 use crate::clock::{self, ClockKind};
 use crate::commit::{await_flush, commit, commit_ahead};
 use crate::kernel::Library;
 use crate::message::{From, Message};
+use crate::near::Inquiry;
 use crate::partition::{Core, Leaving, Reply};
 use crate::place::Placing;
 use crate::post::Post;
@@ -314,6 +315,37 @@ impl Partitions {
         }
         self.cores.sort_by_key(|core| core.partition);
         result
+    }
+
+    /// What a question to all twins is answered, for a program: all partitions are at home, so nobody waits.
+    pub fn answer_now(&mut self, vm: &mut Vm, query: &FarQuery, now_ns: i64) -> Result<FarAnswer, StoreError> {
+        self.answer_in(Partition(0), vm, query, &mut Inquiry::of_program(0, i64::MAX), now_ns)
+    }
+
+    /// The answer of a partition, once it has all that it needs of others.
+    fn answer_in(
+        &mut self,
+        partition: Partition,
+        vm: &mut Vm,
+        query: &FarQuery,
+        inquiry: &mut Inquiry,
+        now_ns: i64,
+    ) -> Result<FarAnswer, StoreError> {
+        loop {
+            let core = &mut self.cores[usize::from(partition.0)];
+            let asked = core.with_world(inquiry, now_ns, |near| near.far_query(vm, query));
+            match asked? {
+                (Answer::Here(answer), _) => return Ok(answer),
+                (Answer::NotYet, needs) => {
+                    assert!(!needs.is_empty(), "what cannot be answered yet needs something");
+                    for need in needs {
+                        let mut other = Inquiry::of_program(need.depth, need.fuel);
+                        let answer = self.answer_in(need.to, vm, &need.query, &mut other, now_ns)?;
+                        inquiry.learn(need, answer, 0);
+                    }
+                }
+            }
+        }
     }
 
     // ---- commit ----

@@ -16,9 +16,7 @@ use twintalk_store::{Durability, Key, Partition, Position, Settings, Store, Stor
 use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::reference::NAME_BYTES_MAX;
 use twintalk_vm::turn::ALL;
-use twintalk_vm::{
-    Answer, EarlierProgram, FarQuery, Fault, Given, Limits, LinkError, ProgramWorld, Request, Shapes, Vm,
-};
+use twintalk_vm::{EarlierProgram, FarQuery, Fault, Given, Limits, LinkError, ProgramWorld, Request, Shapes, Vm};
 
 use crate::clock::{Clock, ClockKind};
 use crate::datum::{self, Datum};
@@ -26,7 +24,6 @@ use crate::difference::{Difference, difference};
 use crate::flush::Flusher;
 use crate::kernel::{self, Library};
 use crate::message::{FaultReport, From, Message, SYSTEM_PATH};
-use crate::near::{Inquiry, asked_for_all};
 use crate::partition::{AHEAD_RECORDS, BATCH_RECORDS_MAX, Core, Discipline, Leaving, QUERY_LIMIT, Reply};
 use crate::partitions::{Linked, Partitions};
 use crate::place::PLACING;
@@ -827,6 +824,12 @@ impl System {
         self.partitions.iter().map(Core::waiting_in_memory).sum()
     }
 
+    /// How often turns and queries have begun again so far, since answers of other partitions had come. For tests.
+    #[doc(hidden)]
+    pub fn begun_again(&self) -> u64 {
+        self.partitions.iter().map(|core| core.begun_again).sum()
+    }
+
     /// How many records this process has written.
     pub fn records(&self) -> u64 {
         self.partitions.records()
@@ -914,26 +917,16 @@ impl Host<'_> {
         Ok(())
     }
 
-    /// The twins of a prototype that a partition has, with all done that is due.
-    fn all(&mut self, vm: &mut Vm, path: &str, arguments: &[u8]) -> Reply {
+    /// What all twins of a prototype answer, with all done that is due.
+    fn ask_all(&mut self, vm: &mut Vm, path: &str, arguments: &[u8]) -> Reply {
         let pumped = self.partitions.pump(vm, None);
         self.note(pumped)?;
         self.commit()?;
         let query =
             FarQuery { path: path.to_owned(), kind: None, selector: ALL.to_owned(), arguments: arguments.to_vec() };
         let now_ns = self.partitions.now_ns();
-        let last = self.partitions.placing.partitions - 1;
-        let nth = asked_for_all(&query).map_or(last, |partition| partition.0.min(last));
-        let core = &mut self.partitions.all()[usize::from(nth)];
-        let asked = core.with_world(&mut Inquiry::new(0, i64::MAX), now_ns, |near| near.all(vm, &query));
-        match self.note(asked)?.0 {
-            Answer::Here(answer) => answer.reply,
-            Answer::NotYet => Err(Fault {
-                kind: "Store".to_owned(),
-                text: "the rows of twins cannot be read".to_owned(),
-                trace: Vec::new(),
-            }),
-        }
+        let answer = self.partitions.answer_now(vm, &query, now_ns);
+        self.note(answer)?.reply
     }
 
     fn reply(&mut self, vm: &mut Vm, ticket: u64) -> Reply {
@@ -954,7 +947,7 @@ impl ProgramWorld for Host<'_> {
 
     fn turn(&mut self, vm: &mut Vm, path: &str, kind: Option<&str>, selector: &str, arguments: &[u8]) -> Reply {
         if selector == ALL {
-            return self.all(vm, path, arguments);
+            return self.ask_all(vm, path, arguments);
         }
         let message = Message::new(path, selector, arguments.to_owned(), From::Program);
         let ticket = self.partitions.ask_message(Message { kind: kind.map(Into::into), ..message });

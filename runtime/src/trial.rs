@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use twintalk_bytecode::verify;
 use twintalk_store::StoreError;
-use twintalk_vm::turn::{Action, Outcome, TurnInput, TwinChange, first_segment};
+use twintalk_vm::turn::{ALL, Action, Outcome, TurnInput, TwinChange, first_segment};
 use twintalk_vm::{Answer, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
 use crate::difference::{Difference, difference};
 use crate::kernel::{self, Library};
-use crate::near::{Inquiry, another_kind, asked_for_all};
+use crate::near::{Inquiry, another_kind};
 use crate::partitions::Partitions;
 use crate::program::Program;
 use crate::system::{OpenError, System, load_program};
@@ -198,16 +198,9 @@ impl World for OnCopies<'_> {
     fn far_query(&mut self, vm: &mut Vm, query: &FarQuery) -> Answer<FarAnswer> {
         let composite = first_segment(&query.path).to_owned();
         let refused = |fault| Answer::Here(FarAnswer { composite: composite.clone(), turn: 0, reply: Err(fault) });
-        if let Some(partition) = asked_for_all(query) {
-            let now_ns = self.now_ns;
-            // Whoever is asked last says that there are no more.
-            let nth = usize::from(partition.0).min(self.partitions.iter().count() - 1);
-            let Some(core) = self.partitions.iter_mut().nth(nth) else { return Answer::NotYet };
-            let all = core.with_world(&mut Inquiry::new(0, i64::MAX), now_ns, |near| near.all(vm, query));
-            return match self.note(all) {
-                Answer::Here((all, _)) => all,
-                Answer::NotYet => Answer::NotYet,
-            };
+        if query.selector == ALL {
+            let answer = self.partitions.answer_now(vm, query, self.now_ns);
+            return self.note(answer);
         }
         if self.depth == QUERY_DEPTH_MAX {
             let text = format!("far queries ask each other more than {QUERY_DEPTH_MAX} deep");

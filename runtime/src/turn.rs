@@ -42,8 +42,12 @@ impl Attempt {
         Attempt { message, now_ns, seed: 0, answers: Vec::new(), inquiry: Inquiry::new(0, fuel) }
     }
 
-    /// Keeps what was answered up to where it stopped.
-    pub fn keep_answers(&mut self, answers: Vec<FarAnswer>) {
+    /// Keeps what was answered up to where it stopped. That it runs again is paid from what its far queries may use, or a turn
+    /// that asks thousands one by one would never end.
+    pub fn runs_again(&mut self, answers: Vec<FarAnswer>, fuel_used: i64) {
+        // So is that it reads its answers again.
+        let read = answers.iter().map(|answer| answer.reply.as_ref().map_or(0, Vec::len)).sum::<usize>() / 4;
+        self.inquiry.fuel = self.inquiry.fuel.saturating_sub(fuel_used).saturating_sub(read as i64);
         if answers.len() > self.answers.len() {
             // What was learned on the way to these need not be known any more.
             self.inquiry.forget();
@@ -94,14 +98,14 @@ impl Core {
             answers,
             limits,
         };
-        let (end, need) = self.with_world(inquiry, *now_ns, |world| vm.run_turn(world, &input))?;
-        let TurnEnd { outcome, answers, used_random, fuel_used: _, broken } = end;
+        let (end, needs) = self.with_world(inquiry, *now_ns, |world| vm.run_turn(world, &input))?;
+        let TurnEnd { outcome, answers, used_random, fuel_used, broken } = end;
         let (result, effects) = match outcome {
             Outcome::Done { reply, effects } => (Ok(reply), effects),
             Outcome::Failed(fault) => (Err(fault), Effects::default()),
             Outcome::Needs => {
-                attempt.keep_answers(answers);
-                self.close(attempt, need.expect("what cannot be answered yet needs something"))?;
+                attempt.runs_again(answers, fuel_used);
+                self.close(attempt, needs)?;
                 return Ok(());
             }
         };

@@ -287,26 +287,6 @@ pub fn symbol_argument(name: &str) -> Vec<u8> {
     out
 }
 
-/// The arguments of a message of the runtime's own: symbols.
-pub fn symbol_arguments(names: &[String]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_number(&mut out, names.len() as u64);
-    for name in names {
-        out.push(tag::SYMBOL);
-        put_bytes(&mut out, name.as_bytes());
-    }
-    out
-}
-
-/// What [`symbol_arguments`] wrote.
-pub fn read_symbol_arguments(arguments: &[u8]) -> Option<Vec<&str>> {
-    let mut reader = Reader::new(arguments);
-    let count = reader.length().ok()?;
-    let mut symbol = || if reader.byte().ok()? == tag::SYMBOL { reader.text().ok() } else { None };
-    let names = (0..count).map(|_| symbol()).collect::<Option<Vec<_>>>()?;
-    reader.is_empty().then_some(names)
-}
-
 /// What [`symbol_argument`] wrote.
 pub fn read_symbol_argument(arguments: &[u8]) -> Option<&str> {
     let mut reader = Reader::new(arguments.strip_prefix(&[1, tag::SYMBOL])?);
@@ -1067,6 +1047,8 @@ pub(crate) struct Met {
     has_parts: bool,
     /// Whether transient slots start anew: in what was at rest, not in what is only passed.
     with_transient: bool,
+    /// Whether what is read is guarded, as if it were older than the run.
+    guarded: bool,
     /// Objects that lack first values: where each lies among the handles, and its shape.
     unfinished: Vec<(usize, u32)>,
 }
@@ -1170,11 +1152,19 @@ impl Vm {
 
     /// Reads arguments and leaves them among the handles; answers how many.
     pub(crate) fn decode_arguments(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        self.decode_all(bytes, Met::default())
+    }
+
+    /// The same; a query may not change what is read.
+    pub(crate) fn decode_guarded(&mut self, bytes: &[u8]) -> Result<usize, DecodeError> {
+        self.decode_all(bytes, Met { guarded: true, ..Met::default() })
+    }
+
+    fn decode_all(&mut self, bytes: &[u8], mut met: Met) -> Result<usize, DecodeError> {
         let mut reader = Reader::new(bytes);
         let count = reader.length()?;
         let start = self.run.handles.len();
         self.run.handles.resize(start + count, Value::NIL);
-        let mut met = Met::default();
         for index in 0..count {
             match self.decode_value(&mut reader, &mut met, None) {
                 Ok(value) => self.run.handles[start + index] = value,
@@ -1598,6 +1588,9 @@ impl Vm {
             }
             let number = self.run.turn.number_object(owner, number).ok_or(TOO_MANY)?;
             self.heap.set_number(object, number);
+            self.heap.set_flags(object, heap::OLD);
+        }
+        if met.guarded {
             self.heap.set_flags(object, heap::OLD);
         }
         if immutable {

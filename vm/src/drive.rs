@@ -7,12 +7,12 @@
 use std::ptr::NonNull;
 
 use crate::class::{LinkedMethod, Target};
-use crate::fault::Fault;
+use crate::fault::{ExceptionKind, Fault};
 use crate::interpret::{Exit, Flow};
 use crate::name::Name;
 use crate::primitive::{Primitive, Stop, Window};
 use crate::symbol::{Symbol, argument_count};
-use crate::turn::{Mode, first_segment};
+use crate::turn::{ALL, Mode, first_segment};
 use crate::turn_world::TurnWorld;
 use crate::value::Value;
 use crate::vm::{Limits, Vm};
@@ -372,6 +372,11 @@ impl Vm {
             }
             (Question::Turn { path, kind, selector, arguments }, Asked::Program(world)) => {
                 let reply = world.turn(self, &path, kind.as_deref(), &selector, &arguments);
+                if selector == ALL && matches!(&reply, Err(fault) if fault.kind == ExceptionKind::ProgramOnly.name()) {
+                    // It is evaluated here then.
+                    self.put_answer(Value::NIL);
+                    return Ok(Some(Flow::Go));
+                }
                 if let Err(fault) = self.run_due_blocks(*world) {
                     return Ok(Some(self.raise_answer(fault)));
                 }

@@ -25,6 +25,7 @@ pub mod heap;
 #[allow(unsafe_code, reason = "handlers run verified code without checking it again")]
 pub mod interpret;
 pub mod link;
+pub mod many;
 #[allow(unsafe_code, reason = "the bytes of a short name are text")]
 mod name;
 pub mod number;

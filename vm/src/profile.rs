@@ -59,7 +59,7 @@ impl Vm {
     pub(crate) fn profile_turn(&mut self, input: &TurnInput<'_>) {
         if let Some(recorder) = self.profile.as_deref_mut() {
             let what = match input.action {
-                Action::Message { .. } => SystemTurn::Message,
+                Action::Message { .. } | Action::Evaluate { .. } => SystemTurn::Message,
                 Action::Make { .. } => SystemTurn::Make,
                 Action::Clone { .. } => SystemTurn::Clone,
                 Action::Check => SystemTurn::Check,

@@ -18,11 +18,12 @@
 //! is checked, since bytes at rest may say anything: what a register of verified code may take for a cell is one,
 //! and `self` is of the class that the code was linked for.
 
+use std::collections::BTreeSet;
 use std::ptr::NonNull;
 
 use rustc_hash::FxHashSet;
-use twintalk_bytecode::codec;
 use twintalk_bytecode::op::Op;
+use twintalk_bytecode::{codec, verify};
 
 use crate::apart::{Answered, PROMISE_PIECE};
 use crate::class::{ClassId, ClassKind, LinkedMethod, Origin};
@@ -73,21 +74,34 @@ pub(crate) mod part {
 }
 
 /// Where the code of a block stands.
-struct Place {
-    program: [u8; 32],
-    origin: Origin,
-    scope: usize,
-    prototype: Symbol,
-    side: bool,
-    code: usize,
+pub(crate) struct Place {
+    pub program: [u8; 32],
+    pub origin: Origin,
+    pub scope: usize,
+    pub prototype: Symbol,
+    pub side: bool,
+    pub code: usize,
 }
 
 /// What a block does with what it takes along, the blocks in it included.
-struct Uses {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uses {
     /// Whether each captured variable may be used as a cell.
-    cells: Vec<bool>,
+    pub cells: Vec<bool>,
+    /// Whether each captured variable may be assigned.
+    pub assigned: Vec<bool>,
     /// Whether it answers from its method.
-    answers_home: bool,
+    pub answers_home: bool,
+    /// The slots of `self` that it reads.
+    pub slots: BTreeSet<u16>,
+    /// Whether it uses `self` for anything but its slots.
+    pub uses_self: bool,
+    /// Whether it sends to `super`.
+    pub sends_super: bool,
+    /// Whether it assigns slots or program variables, or sends far.
+    pub changes: bool,
+    /// Whether it touches program variables, or slots behind the dashes.
+    pub touches_program: bool,
 }
 
 impl Vm {
@@ -237,13 +251,7 @@ impl Vm {
     /// What is kept of a block. At the handle `program` is the hash of a program, which is used if it is the block's, and
     /// is afterwards.
     fn make_continuation(&mut self, block: Value, program: usize) -> Result<Value, Stop> {
-        let (method, code) = self.code_of_block(block);
-        let origin = self.linked(method).origin;
-        // A block of an earlier program stays one.
-        let (hash, image) = match self.earlier.of(origin) {
-            Some((hash, image, _)) => (*hash, image),
-            None => (self.program, origin.image),
-        };
+        let Place { program: hash, origin, scope, prototype, side, code } = self.place_of_block(block);
         let first = self.hold_parts_of_block(block)?;
         self.check_storable(first)?;
         let count = self.run.handles.len() - first - 1;
@@ -259,14 +267,12 @@ impl Vm {
             self.run.handles[program] = bytes;
         }
         let continuation = self.allocate(self.known.continuation)?;
-        let linked = self.linked(method);
-        let class = self.class(linked.class);
         let slots = [
             (part::PROGRAM, self.run.handles[program]),
-            (part::IMAGE, Value::small(i64::from(image))),
-            (part::SCOPE, Value::small(i64::from(image.max(class.image)))),
-            (part::PROTOTYPE, Value::symbol(class.name.0)),
-            (part::SIDE, Value::boolean(class.kind == ClassKind::Prototype)),
+            (part::IMAGE, Value::small(i64::from(origin.image))),
+            (part::SCOPE, Value::small(scope as i64)),
+            (part::PROTOTYPE, Value::symbol(prototype.0)),
+            (part::SIDE, Value::boolean(side)),
             (part::METHOD, Value::small(i64::from(origin.method))),
             (part::CODE, Value::small(code as i64)),
             (part::RECEIVER, self.run.handles[first]),
@@ -280,6 +286,26 @@ impl Vm {
         Ok(continuation)
     }
 
+    /// Where the code of a block stands, for other runs.
+    pub(crate) fn place_of_block(&self, block: Value) -> Place {
+        let (method, code) = self.code_of_block(block);
+        let linked = self.linked(method);
+        // A block of an earlier program stays one.
+        let (program, image) = match self.earlier.of(linked.origin) {
+            Some((hash, image, _)) => (*hash, image),
+            None => (self.program, linked.origin.image),
+        };
+        let class = self.class(linked.class);
+        Place {
+            program,
+            origin: Origin { image, method: linked.origin.method },
+            scope: image.max(class.image) as usize,
+            prototype: class.name,
+            side: class.kind == ClassKind::Prototype,
+            code,
+        }
+    }
+
     /// Puts what a block took along among the handles: `self`, then the values of the variables as they stand. Answers
     /// where they start.
     ///
@@ -287,7 +313,7 @@ impl Vm {
     /// A block that answers from its method.
     fn hold_parts_of_block(&mut self, block: Value) -> Result<usize, Stop> {
         let (method, code) = self.code_of_block(block);
-        let Uses { cells, answers_home } = uses(self.linked(method), code);
+        let Uses { cells, answers_home, .. } = uses(self.linked(method), code);
         if answers_home {
             let text = "a block for `then:` cannot have a `^`: it runs when its method has long ended";
             return Err(self.raise(ExceptionKind::ArgumentError, text));
@@ -627,7 +653,12 @@ impl Vm {
 
     /// A block of the code, whose `self` and variables are the handles from `first` on; those that it uses as cells get
     /// new ones.
-    fn restore_block(&mut self, method: NonNull<LinkedMethod>, code: usize, first: usize) -> Result<Value, Stop> {
+    pub(crate) fn restore_block(
+        &mut self,
+        method: NonNull<LinkedMethod>,
+        code: usize,
+        first: usize,
+    ) -> Result<Value, Stop> {
         let Uses { cells, .. } = uses(self.linked(method), code);
         for (nth, is_cell) in cells.into_iter().enumerate() {
             if is_cell {
@@ -649,24 +680,30 @@ impl Vm {
         let Some(place) = self.place_of_code(chosen) else {
             return Err(self.block_gone(chosen, "what was kept of it is not what `then:` keeps"));
         };
-        let Some(class) = self.class_named(&place) else {
-            return Err(self.block_gone(chosen, "there is no such prototype any more"));
+        match self.method_at(world, &place) {
+            Some(Ok(method)) => Ok(Some((method, place.code))),
+            Some(Err(why)) => Err(self.block_gone(chosen, &why)),
+            None => Ok(None),
+        }
+    }
+
+    /// The method with the code at a place, or why there is none. `None`: not known yet.
+    pub(crate) fn method_at(
+        &mut self,
+        world: &mut Asked<'_>,
+        place: &Place,
+    ) -> Option<Result<NonNull<LinkedMethod>, String>> {
+        let Some(class) = self.class_named(place) else {
+            return Some(Err("there is no such prototype any more".to_owned()));
         };
-        let found = if place.program == self.program {
+        if place.program == self.program {
             let method = self.linked_method(place.origin, class);
             let is_block = |method: &NonNull<LinkedMethod>| place.code < self.linked(*method).codes.len();
-            method.filter(is_block).ok_or_else(|| "its program has no such code".to_owned())
-        } else {
-            if self.learn_earlier(world, &place.program).is_none() {
-                return Ok(None);
-            }
-            let Place { program, origin, code, .. } = place;
-            self.link_earlier(&Wanted { program, image: origin.image, method: origin.method, code, class })
-        };
-        match found {
-            Ok(method) => Ok(Some((method, place.code))),
-            Err(why) => Err(self.block_gone(chosen, &why)),
+            return Some(method.filter(is_block).ok_or_else(|| "its program has no such code".to_owned()));
         }
+        self.learn_earlier(world, &place.program)?;
+        let &Place { program, origin, code, .. } = place;
+        Some(self.link_earlier(&Wanted { program, image: origin.image, method: origin.method, code, class }))
     }
 
     /// Makes an earlier program known, if the world has it. `None`: not known yet.
@@ -748,32 +785,58 @@ impl Vm {
 }
 
 /// What the block of this number does with what it takes along. A code makes blocks of higher numbers only.
-fn uses(method: &LinkedMethod, code: usize) -> Uses {
+pub(crate) fn uses(method: &LinkedMethod, code: usize) -> Uses {
     let mut later: Vec<Uses> = Vec::new();
     for at in (code..method.codes.len()).rev() {
         let own = &method.codes[at];
-        let mut is_cell = [false; 256];
-        let mut answers_home = false;
+        let (mut is_cell, mut is_assigned) = ([false; 256], [false; 256]);
+        let mut uses = Uses::default();
         for (_, op) in codec::instructions(&plain_words(&own.words)).flatten() {
             if let Op::LoadCell { cell, .. } | Op::StoreCell { cell, .. } = op {
                 is_cell[usize::from(cell.0)] = true;
             }
+            if let Op::StoreCell { cell, .. } = op {
+                is_assigned[usize::from(cell.0)] = true;
+            }
             if let Op::MakeBlock { code: made, .. } = op {
                 let made = usize::from(made.0);
                 // The last code stands first.
-                let Some(uses) = method.codes.len().checked_sub(made + 1).and_then(|nth| later.get(nth)) else {
+                let Some(inner) = method.codes.len().checked_sub(made + 1).and_then(|nth| later.get(nth)) else {
                     continue;
                 };
-                answers_home |= uses.answers_home;
-                for (&register, &cell) in method.codes[made].captures.iter().zip(&uses.cells) {
-                    is_cell[usize::from(register)] |= cell;
+                uses.answers_home |= inner.answers_home;
+                uses.slots.extend(&inner.slots);
+                uses.uses_self |= inner.uses_self;
+                uses.sends_super |= inner.sends_super;
+                uses.changes |= inner.changes;
+                uses.touches_program |= inner.touches_program;
+                for (nth, &register) in method.codes[made].captures.iter().enumerate() {
+                    is_cell[usize::from(register)] |= inner.cells[nth];
+                    is_assigned[usize::from(register)] |= inner.assigned[nth];
                 }
             }
-            answers_home |= matches!(op, Op::AnswerHome { .. });
+            if let Op::LoadSlot { slot, .. } = op {
+                uses.slots.insert(slot.0);
+            }
+            uses.answers_home |= matches!(op, Op::AnswerHome { .. });
+            uses.uses_self |= verify::uses_self(&op);
+            uses.sends_super |= matches!(op, Op::SendSuper { .. });
+            uses.changes |= matches!(
+                op,
+                Op::StoreSlot { .. } | Op::StoreShared { .. } | Op::StoreVariable { .. } | Op::SendFar { .. }
+            );
+            uses.touches_program |= matches!(
+                op,
+                Op::LoadVariable { .. } | Op::StoreVariable { .. } | Op::LoadShared { .. } | Op::StoreShared { .. }
+            );
         }
         let first = 1 + usize::from(own.argument_count);
-        let cells = (0..own.captures.len()).map(|nth| is_cell.get(first + nth).copied().unwrap_or(false)).collect();
-        later.push(Uses { cells, answers_home });
+        let of_captures = |found: &[bool; 256]| {
+            (0..own.captures.len()).map(|nth| found.get(first + nth).copied().unwrap_or(false)).collect()
+        };
+        uses.cells = of_captures(&is_cell);
+        uses.assigned = of_captures(&is_assigned);
+        later.push(uses);
     }
-    later.pop().unwrap_or(Uses { cells: Vec::new(), answers_home: false })
+    later.pop().unwrap_or_default()
 }

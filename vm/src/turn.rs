@@ -24,6 +24,7 @@ use crate::delta::{AtRest, PieceChange};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::link::earlier::Program as EarlierProgram;
+use crate::many::Many;
 use crate::name::Name;
 use crate::primitive::{Few, Stop};
 use crate::symbol::Symbol;
@@ -61,6 +62,11 @@ pub enum Action<'a> {
     Clone {
         /// Its state, as [`crate::clone`] writes it.
         arguments: &'a [u8],
+    },
+    /// The twin is asked what all twins of a prototype are asked: a query.
+    Evaluate {
+        /// What is asked.
+        many: Many<'a>,
     },
     /// Nothing: the twin is brought up to its definition and checked, whether or not that changes it.
     Check,
@@ -150,6 +156,7 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) const SYSTEM: Sender = Sender { system: true, query: false };
+    pub(crate) const QUERY: Sender = Sender { system: false, query: true };
 }
 
 /// A turn that ended, and what it is a function of beside its input.
@@ -294,11 +301,10 @@ pub const MAKE: &str = "<new:>";
 pub const ENSURE: &str = "<ensure:>";
 /// The same for `cloneAs:`.
 pub const CLONE: &str = "<clone:>";
-/// The selector under which a partition is asked for its twins of a prototype: [`ALL_PATH`] with the number of the partition is whom
-/// this goes to, and the arguments are symbols: the prototype, and what its twins are to be asked, if anything.
+/// The selector under which all twins of a prototype are asked; the arguments are a [`Many`].
 pub const ALL: &str = "<all:>";
-/// What the path begins with that stands for a partition; no twin can have it.
-pub const ALL_PATH: &str = "-/";
+/// The path that stands for all partitions; behind it and a `/` the number of one stands for that. No twin can have it.
+pub const ALL_PATH: &str = "-";
 /// The selector under which a twin in quarantine is released.
 pub const RELEASE: &str = "<release>";
 /// The selector of the message that a twin sends itself for blocks of a promise whose answer is there; its argument is
@@ -791,6 +797,10 @@ impl Vm {
                 Ok(None) => End::NotYet,
                 Ok(Some(Err(fault))) | Err(fault) => End::Failed(fault),
             },
+            Action::Evaluate { many } => {
+                let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
+                self.evaluate(world, nth, &many)
+            }
             Action::Check => {
                 let Some(nth) = there else { return End::Failed(self.missing(input.path)) };
                 self.run.turn.twins[nth].to_check = true;

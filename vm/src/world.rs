@@ -23,7 +23,7 @@ pub enum Answer<T> {
 }
 
 /// A query to a twin of another composite.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FarQuery {
     /// Whom it asks.
     pub path: String,

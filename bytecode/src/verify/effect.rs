@@ -168,6 +168,13 @@ pub(super) fn effect_of(op: &Op) -> Effect {
     }
 }
 
+/// Whether the instruction uses `self` as a value; reading or writing a slot of it is none.
+pub fn uses_self(op: &Op) -> bool {
+    let effect = effect_of(op);
+    let in_run = effect.reads_run.is_some_and(|(first, count)| first == 0 && count > 0);
+    effect.reads.contains(&Some(0)) || in_run || matches!(op, Op::AnswerSelf {})
+}
+
 /// Where control goes after an instruction.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Flow {

@@ -3,11 +3,12 @@
 use crate::class::ClassKind;
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
+use crate::many::{Many, Verb};
 use crate::primitive::{Few, Row, Stop, Window};
 use crate::reference::{NAME_BYTES_MAX, check_path};
 use crate::symbol::Symbol;
 use crate::turn::{ALL, ALL_PATH, CLONE, ENSURE, Event, MAKE, Mode, RELEASE, TimerEffect};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 use crate::vm::{ARGUMENTS_MAX, Vm};
 use crate::world::FarQuery;
 
@@ -44,8 +45,8 @@ pub const ROWS: &[Row] = &[
     ("Twin class.at:", at),
     ("Twin class.new:", new),
     ("Twin class.ensure:", ensure),
-    ("Twin class.allIn:", all_in),
-    ("Twin class.allIn:answering:", all_in),
+    ("Twin class.ask:by:", ask_all),
+    ("Twin class.ask:of:by:", ask_all),
     ("TwinReference.==", same),
     ("Clock class.nanoseconds", now),
     ("Clock class.advanceNanoseconds:", advance),
@@ -538,24 +539,40 @@ fn ensure(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     make(vm, window, ENSURE)
 }
 
-/// The twins that one partition has of the receiver, and what they answer to a selector if one is given; nil if there is no such
-/// partition.
-fn all_in(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
-    let nth = integer(vm, window, 0, "the number of a partition")?;
-    let Some(class) = vm.class_of_prototype(window.receiver(vm)).filter(|_| (0..=i64::from(u16::MAX)).contains(&nth))
-    else {
+/// What all twins of the receiver answer, as a [`Verb`] wants it: to a symbol, to a block, or to a block given what they answer to a symbol. In a
+/// program nil, if the block is better evaluated there.
+fn ask_all(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    let class = vm.class_of_prototype(window.receiver(vm)).filter(|&class| vm.class(class).kind == ClassKind::Twin);
+    let verb = text(vm, window, 0, "what is wanted of twins")?;
+    let verb = Verb::ALL.iter().find(|(_, name)| *name == verb).map(|(verb, _)| *verb);
+    let (Some(class), Some(verb)) = (class, verb) else {
         return Err(vm.raise(ExceptionKind::ArgumentError, "twins are sought of a twin definition"));
     };
-    let mut names = vec![vm.symbols.name(vm.class(class).name).to_owned()];
-    if window.argument_count == 2 {
-        names.push(text(vm, window, 1, "a selector")?);
-        if crate::symbol::argument_count(&names[1]) != 0 {
-            let text = format!("all twins are asked what takes no arguments, which `{}` does", names[1]);
+    let (mut selector, mut block) = (String::new(), Vec::new());
+    for index in 1..window.argument_count {
+        let asked = window.argument(vm, index);
+        if asked.is_nil() {
+            continue;
+        }
+        if matches!(asked.kind(), Kind::Symbol(_)) {
+            selector = text(vm, window, index, "a selector")?;
+            if crate::symbol::argument_count(&selector) != 0 {
+                let text = format!("all twins are asked what takes no arguments, which `{selector}` does");
+                return Err(vm.raise(ExceptionKind::ArgumentError, text));
+            }
+        } else if vm.block_arguments(asked).is_some() {
+            let Some(bytes) = vm.block_that_travels(asked)? else { return Ok(Value::NIL) };
+            block = bytes;
+        } else if vm.run.turn.mode == Mode::Program {
+            return Ok(Value::NIL);
+        } else {
+            let text = format!("all twins are asked a symbol or a block, not a {}", vm.class_name(asked));
             return Err(vm.raise(ExceptionKind::ArgumentError, text));
         }
     }
-    let arguments = crate::codec::symbol_arguments(&names);
-    let (path, kind, selector) = (format!("{ALL_PATH}{nth}"), None, ALL.to_owned());
+    let many = Many { verb, prototype: vm.symbols.name(vm.class(class).name), selector: &selector, block: &block };
+    let arguments = many.write();
+    let (path, kind, selector) = (ALL_PATH.to_owned(), None, ALL.to_owned());
     vm.run.question = Some(match vm.run.turn.mode {
         Mode::Program => Question::Turn { path, kind, selector, arguments },
         Mode::Turn => Question::Query(FarQuery { path, kind, selector, arguments }),
