@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod backup;
+mod catalog;
 mod changes;
 mod clock;
 mod commit;
@@ -17,6 +18,7 @@ mod deadletters;
 mod difference;
 pub mod export;
 mod flush;
+mod index;
 pub mod json;
 pub mod kernel;
 mod many;

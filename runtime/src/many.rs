@@ -14,6 +14,7 @@ use twintalk_vm::fault::TraceLine;
 use twintalk_vm::many::{Many, Verb, array, as_boolean, is_number, reference};
 use twintalk_vm::{Fault, Shapes, Tree};
 
+use crate::near::path_order;
 use crate::resident::{get_number, put_number};
 
 /// What the twins of a partition answer.
@@ -133,7 +134,7 @@ impl Total {
 
     fn take_extreme(&mut self, path: &str, number: Number, verb: Verb) {
         let is_more = self.extreme.as_ref().is_none_or(|(known_path, known)| match number.cmp(known) {
-            Ordering::Equal => path < known_path.as_str(),
+            Ordering::Equal => path_order(path, known_path).is_lt(),
             order => (order == Ordering::Greater) == (verb == Verb::Max),
         });
         if is_more {
@@ -236,7 +237,7 @@ impl Share {
         self.count += other.count;
         self.total.merge(other.total, verb);
         let first = match (self.last.take(), other.last) {
-            (Some(one), Some(other)) => Some(if one.0 <= other.0 { one } else { other }),
+            (Some(one), Some(other)) => Some(if path_order(&one.0, &other.0).is_le() { one } else { other }),
             (one, other) => one.or(other),
         };
         self.last = first;
@@ -247,7 +248,7 @@ impl Share {
         if let Some((_, Some(fault))) = self.last {
             return Err(fault);
         }
-        self.entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        self.entries.sort_unstable_by(|(one, _), (other, _)| path_order(one, other));
         let ended = self.last.is_some();
         let refer = |path: &str| reference(path, many.prototype);
         let gathered = match many.verb {

@@ -5,6 +5,7 @@
 //! the turn runs again when the answer is known. What a chain of queries may use is bounded for the whole turn,
 //! wherever it leads.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -14,6 +15,7 @@ use twintalk_vm::many::{Many, Verb};
 use twintalk_vm::turn::{ALL, ALL_PATH, Action, Outcome, TurnInput, first_segment};
 use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
+use crate::index;
 use crate::many::{Share, unreachable_twins};
 use crate::place::Placing;
 use crate::resident::{Residents, View, read_row};
@@ -78,8 +80,15 @@ pub(crate) fn parts(
     Ok(existing)
 }
 
-/// The paths of all twins of the partition that `is_meant` answers true for, sorted; and how many twins there are.
-fn all_of(
+/// The order in which many twins are told of: by path, and those below a twin directly behind it.
+pub(crate) fn path_order(one: &str, other: &str) -> Ordering {
+    let key = |byte| if byte == b'/' { 0 } else { byte };
+    one.bytes().map(key).cmp(other.bytes().map(key))
+}
+
+/// The paths of all twins of the partition that `is_meant` answers true for, in no order; and how many rows were read. For a
+/// store that is only looked at, and was written without rows that say so.
+fn found_by_state(
     residents: &Residents,
     store: &dyn Store,
     partition: Partition,
@@ -88,22 +97,16 @@ fn all_of(
     let (mut paths, mut seen) = (Vec::new(), 0);
     for row in store.scan(Table::State, &KeyRange::partition(partition))? {
         let (key, row) = row?;
+        seen += 1;
         // Of one in memory its row may be behind.
         let Some(path) = key.path().filter(|path| residents.find(path).is_none()) else { continue };
         let view = view_of(&path, &row, key.bytes())?;
-        let image = view.exists.then_some(view.image);
-        seen += i64::from(image.is_some());
-        if image.is_some_and(is_meant) {
+        if view.exists && is_meant(view.image) {
             paths.push(path);
         }
     }
-    for view in residents.iter().filter(|view| view.exists) {
-        seen += 1;
-        if is_meant(view.image) {
-            paths.push(view.path.to_owned());
-        }
-    }
-    paths.sort_unstable();
+    let here = residents.iter().filter(|view| view.exists && is_meant(view.image));
+    paths.extend(here.map(|view| view.path.to_owned()));
     Ok((paths, seen))
 }
 
@@ -168,6 +171,8 @@ impl Inquiry {
 /// The world of a turn in a partition.
 pub(crate) struct Near<'a> {
     pub residents: &'a mut Residents,
+    /// Whether rows say which twins each prototype has.
+    pub is_indexed: bool,
     pub store: &'a dyn Store,
     pub partition: Partition,
     pub placing: Placing,
@@ -321,9 +326,9 @@ impl Near<'_> {
     /// What the twins of this partition answer. Where one needs answers of other partitions, the rest is asked too, so that
     /// all that is needed is known.
     ///
-    /// Cost: reads the rows of all twins of the partition, and brings into memory those that are asked, some at a time.
+    /// Cost: reads a row for each of these twins, and brings into memory those that are asked, some at a time.
     fn share(&mut self, vm: &mut Vm, many: &Many<'_>) -> Answer<Share> {
-        let found = all_of(self.residents, self.store, self.partition, &|image| vm.is_of_kind(image, many.prototype));
+        let found = self.twins_of(vm, many.prototype);
         let Some((paths, seen)) = self.note(found) else { return Answer::NotYet };
         self.inquiry.fuel = self.inquiry.fuel.saturating_sub(seen);
         let mut share = Share::default();
@@ -356,6 +361,28 @@ impl Near<'_> {
             }
         }
         if all_here { Answer::Here(share) } else { Answer::NotYet }
+    }
+
+    /// The paths of all twins of the partition that are of `prototype`, sorted; and how many rows were read.
+    fn twins_of(&self, vm: &Vm, prototype: &str) -> Result<(Vec<String>, i64), StoreError> {
+        let is_meant = |image: &[u8]| vm.is_of_kind(image, prototype);
+        let (mut paths, mut seen) = (Vec::new(), 0);
+        if self.is_indexed {
+            for name in vm.twin_prototypes_of(prototype) {
+                for path in index::paths(self.store, self.partition, &name)? {
+                    seen += 1;
+                    paths.push(path?);
+                }
+            }
+            // Rows do not know yet of those that were made or removed since the last commit.
+            paths.retain(|path| !self.moved.contains(path));
+            let moved = self.moved.iter().filter(|path| self.residents.image(path).is_some_and(is_meant));
+            paths.extend(moved.cloned());
+        } else {
+            (paths, seen) = found_by_state(self.residents, self.store, self.partition, &is_meant)?;
+        }
+        paths.sort_unstable_by(|one, other| path_order(one, other));
+        Ok((paths, seen))
     }
 
     /// What the twin at `path` answers to what all twins are asked.
@@ -513,13 +540,13 @@ mod tests {
         rows.put(Table::State, key.state(partition, "good"), Position::START, &row);
         store.write(&rows).expect("written");
         let mut residents = Residents::default();
-        let found = all_of(&residents, &store, partition, &|image| image == [7]).expect("read");
+        let found = found_by_state(&residents, &store, partition, &|image| image == [7]).expect("read");
         assert_eq!(found, (vec!["good".to_owned()], 1));
 
         rows.put(Table::State, key.state(partition, "spoilt"), Position::START, &[0xff]);
         store.write(&rows).expect("written");
         let refused = [
-            all_of(&residents, &store, partition, &|_| true).map(|_| ()),
+            found_by_state(&residents, &store, partition, &|_| true).map(|_| ()),
             load(&mut residents, &store, partition, "spoilt").map(|_| ()),
         ];
         for result in refused {

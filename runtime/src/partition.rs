@@ -24,9 +24,11 @@ use twintalk_vm::codec::{Errand, TimerArguments, read_timer_arguments, timer_arg
 use twintalk_vm::turn::{Action, Outcome, RELEASE, TurnInput, first_segment};
 use twintalk_vm::{Answer, FarAnswer, Fault, Limits, PROMISE_PIECE, PieceChange, Vm, World};
 
+use crate::catalog::Catalog;
 use crate::clock::{self, Clock};
 use crate::commit::InFlight;
 use crate::flush::Flusher;
+use crate::index;
 use crate::message::{DROP, FAILED, FaultReport, From, Message, QUARANTINE, TIMER, message_from_row, message_to_row};
 use crate::near::{Inquiry, Near, Need, another_kind, load};
 use crate::place::Placing;
@@ -129,6 +131,9 @@ pub(crate) struct Core {
     pub store: Arc<dyn Store>,
     pub post: Arc<Post>,
     pub flusher: Arc<Flusher>,
+    pub(crate) catalog: Arc<Catalog>,
+    /// Whether rows say which twins each prototype has.
+    pub(crate) is_indexed: bool,
     pub residents: Residents,
     pub clock: Clock,
     pub timers: Timers,
@@ -199,9 +204,11 @@ impl Core {
         Ok(Core {
             partition,
             placing: Placing { partitions },
+            is_indexed: index::is_whole(&*store, partition)?,
             store,
             post,
             flusher,
+            catalog: Arc::default(),
             residents: Residents::default(),
             clock,
             timers: Timers::default(),
@@ -772,6 +779,7 @@ impl Core {
     ) -> Result<(T, Vec<Need>), StoreError> {
         let mut world = Near {
             residents: &mut self.residents,
+            is_indexed: self.is_indexed,
             store: &*self.store,
             partition: self.partition,
             placing: self.placing,

@@ -25,6 +25,7 @@ use twintalk_store::{
 use twintalk_vm::Vm;
 use twintalk_vm::codec::read_timer_arguments;
 
+use crate::index;
 use crate::message::{From, Message, PROGRAM, SYSTEM_PATH};
 use crate::partition::Core;
 use crate::program::{self, Programs};
@@ -137,6 +138,9 @@ pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) ->
     }
     let Some(core) = cores.first() else { return Ok(()) };
     let mut rows = Rows::new();
+    for partition in (0..core.placing.partitions).map(Partition) {
+        index::note_whole(&mut rows, partition);
+    }
     rows.put(Table::Meta, Key::new().named(Partition::SHARED, PROGRAM_ROW), Position::START, program);
     core.store.write(&rows)?;
     core.store.flush()

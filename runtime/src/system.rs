@@ -18,6 +18,7 @@ use twintalk_vm::reference::NAME_BYTES_MAX;
 use twintalk_vm::turn::ALL;
 use twintalk_vm::{EarlierProgram, FarQuery, Fault, Given, Limits, LinkError, ProgramWorld, Request, Shapes, Vm};
 
+use crate::catalog::Catalog;
 use crate::clock::{Clock, ClockKind};
 use crate::datum::{self, Datum};
 use crate::difference::{Difference, difference};
@@ -32,7 +33,7 @@ use crate::program::{self, Program};
 use crate::replay::{damaged, each_record};
 use crate::upgrade::{Lowered, Orphans, Versions};
 use crate::values;
-use crate::{rebuild, replay};
+use crate::{index, rebuild, replay};
 
 /// How many records, and messages not handled yet, may wait for one write.
 const COMMIT_RECORDS: usize = 512;
@@ -363,9 +364,11 @@ impl System {
         let threads = options.threads.unwrap_or(1).clamp(1, usize::from(count));
         let post = Arc::new(Post::new(count, threads));
         let flusher = Arc::new(flusher);
+        let catalog = Arc::new(Catalog::of(vm.shapes()));
         let mut cores = Vec::new();
         for partition in (0..count).map(Partition) {
             let mut core = Core::new(partition, store.clone(), post.clone(), flusher.clone(), clock.clone(), hash)?;
+            core.catalog = catalog.clone();
             core.limits = options.limits;
             core.discipline = options.discipline;
             core.query_limit = options.query_limit.unwrap_or(QUERY_LIMIT);
@@ -375,6 +378,12 @@ impl System {
         match lost {
             Some(hash) => rebuild::rebuild(partitions.all(), &mut vm, &hash)?,
             None => replay::recover(partitions.all(), &mut vm)?,
+        }
+        for core in partitions.iter_mut().filter(|core| !options.read_only || core.is_indexed) {
+            if !index::is_whole(&*core.store, core.partition)? {
+                index::build(&*core.store, core.partition, &core.catalog)?;
+            }
+            core.is_indexed = true;
         }
         let now_ns = partitions.now_ns();
         partitions.drive_to(now_ns);
@@ -459,6 +468,8 @@ impl System {
         self.vm.add_image(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let shapes = self.vm.take_shapes();
         self.vm.adopt_shapes(shapes);
+        let catalog = Arc::new(Catalog::of(self.vm.shapes()));
+        self.partitions.iter_mut().for_each(|core| core.catalog = catalog.clone());
         if self.read_only {
             // What waits and what is due is for the process that runs the store.
             self.partitions.iter_mut().for_each(Core::forget_messages);

@@ -433,7 +433,7 @@ impl Core {
         let (exists, life, old_turn) = old.map_or((false, 0, 0), |view| (view.exists, view.life, view.turn));
         let turn = turn.unwrap_or(old_turn);
         let now_exists = !matches!(change, TwinChange::Removed);
-        // Also where one was removed and another made in one turn.
+        // Also where one was removed and another made in one turn, of another prototype perhaps.
         let is_new = matches!(change, TwinChange::Image(_));
         let life = if is_new { life + 1 } else { life };
         let image = change.image();
@@ -442,7 +442,7 @@ impl Core {
             self.residents.pieces.begin_anew(path, exists);
         }
         self.residents.pieces.take(path, change.pieces());
-        if now_exists != exists {
+        if now_exists != exists || is_new {
             self.moved.insert(path.to_owned());
         }
         if is_new || !now_exists {

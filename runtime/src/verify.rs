@@ -11,6 +11,7 @@ use twintalk_store::{KeyRange, Position, Store, StoreError, Table};
 use twintalk_vm::turn::{Effects, Outcome, RELEASE, TurnEnd, TurnInput, TwinChange};
 use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Limits, Vm, World};
 
+use crate::index;
 use crate::message::{DROP, PROGRAM, QUARANTINE, SYSTEM_PATH, WAITS, action, decode_answer, wants_reply};
 use crate::near::another_kind;
 use crate::partition::Core;
@@ -119,6 +120,12 @@ fn verify_partition(
                 report.differences.push(format!("{path}: the rows of its pieces are not what its records say"));
             }
         }
+    }
+    if core.is_indexed {
+        let of_twin =
+            |(path, state): (&String, &State)| Some((core.catalog.prototype(&state.image)?.to_owned(), path.clone()));
+        let twins = verifier.states.iter().filter_map(of_twin).collect();
+        report.differences.extend(index::differences(&*core.store, partition, twins)?);
     }
     report.differences.extend(verifier.recalled.differences(core)?);
     let end = core.store.end(partition)?;

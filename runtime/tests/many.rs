@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
+
+use common::counting::Counting;
 use common::{Seen, program};
-use twintalk_runtime::{Datum, Discipline, OpenOptions, SendError, System};
+use twintalk_runtime::{ClockKind, Datum, Discipline, OpenOptions, SendError, System};
+use twintalk_store::{Key, KeyRange, Partition, Position, Rows, Table, Tables};
 
 const FLEET: &str = "
     twin Tank = (
@@ -133,4 +137,109 @@ fn what_many_answer_is_the_same_when_every_turn_is_replayed_or_its_twins_are_rea
         assert_eq!(ask(&mut system, "above"), "0", "{discipline:?}");
         assert_verified(&mut system);
     }
+}
+
+/// Pumps, some of them boosters, among tens of thousands of readings; and a desk that asks for them.
+const PUMPS: &str = "
+    twin Reading = ( | value <- 0. | )
+    twin Pump = ( | rpm <- 0. | rpm: n = ( rpm := n ) query isFast = ( ^rpm > 50 ) )
+    twin Booster = Pump ( query isFast = ( ^rpm > 10 ) )
+    twin Desk = (
+      query fast = ( ^(Pump where: [ :p | p isFast ]) collect: [ :p | p path ] )
+      query pumps = ( ^Pump all size )
+      make = ( | before | before := Pump all size. self part: 'pump' of: Pump. ^before )
+      replace = ( (self part: 'pump') remove. self part: 'pump' of: Booster )
+    )";
+
+fn pumps(store: &Arc<Counting>) -> System {
+    let options = OpenOptions { program: Some(program(PUMPS)), ..OpenOptions::default() };
+    System::with_store(store.clone(), ClockKind::Driven, options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn make(system: &mut System, prototype: &str, path: &str, number: u64) {
+    let message = twintalk_runtime::FeedMessage {
+        number,
+        path,
+        selector: "path",
+        arguments: &[],
+        device_time_ns: None,
+        make: Some(prototype),
+    };
+    system.feed("maker", &message, &mut Seen::default()).expect("made");
+}
+
+fn ask_desk(system: &mut System, selector: &str) -> String {
+    system.send("desk", selector, &[], &mut Seen::default()).expect("answered").to_string()
+}
+
+#[test]
+fn a_few_twins_among_many_of_other_prototypes_are_found_by_a_few_rows() {
+    let store = Arc::new(Counting::new(1));
+    let mut system = pumps(&store);
+    make(&mut system, "Desk", "desk", 1);
+    for n in 0..20_000 {
+        make(&mut system, "Reading", &format!("reading-{n}"), n + 2);
+    }
+    for n in 0..10 {
+        let prototype = if n < 7 { "Pump" } else { "Booster" };
+        make(&mut system, prototype, &format!("pump-{n}"), 30_000 + n);
+        system
+            .send(&format!("pump-{n}"), "rpm:", &[Datum::Int((n * 9).into())], &mut Seen::default())
+            .expect("handled");
+    }
+    system.passivate().expect("written");
+    store.take_rows();
+    let wanted = "#('pump-6' 'pump-7' 'pump-8' 'pump-9')";
+    assert_eq!(ask_desk(&mut system, "fast"), wanted);
+    let rows = store.take_rows();
+    assert!((20..=40).contains(&rows), "{rows} rows were read to ask 10 twins of 20,011");
+    assert_eq!(ask_desk(&mut system, "pumps"), "10");
+    assert!(store.take_rows() <= 20);
+
+    // What a turn of another message has made and removed since the last commit counts, in memory or not.
+    assert_eq!(ask_desk(&mut system, "make"), "10");
+    assert_eq!(ask_desk(&mut system, "pumps"), "11");
+    system.send("pump-3", "remove", &[], &mut Seen::default()).expect("handled");
+    assert_eq!(ask_desk(&mut system, "replace"), "Booster desk/pump");
+    assert_eq!(ask_desk(&mut system, "pumps"), "10");
+    system.passivate().expect("written");
+    assert_eq!(ask_desk(&mut system, "pumps"), "10");
+    assert_verified(&mut system);
+}
+
+#[test]
+fn a_store_without_the_rows_of_prototypes_gets_them_when_it_is_opened() {
+    let store = Arc::new(Counting::new(1));
+    let mut system = pumps(&store);
+    make(&mut system, "Desk", "desk", 1);
+    make(&mut system, "Booster", "pump-1", 2);
+    make(&mut system, "Pump", "pump-2", 3);
+    system.close(&mut Seen::default()).expect("closed");
+    let everything = KeyRange::partition(Partition(0));
+    let rows = |table| -> Vec<Key> {
+        store.scan(table, &everything).expect("readable").map(|row| row.expect("readable").0).collect()
+    };
+    let wanted = rows(Table::Prototypes);
+    assert_eq!(wanted.len(), 3);
+    let mut lost = Rows::new();
+    lost.delete(Table::Meta, Key::new().named(Partition(0), "prototypes"));
+    lost.delete(Table::Prototypes, Key::new().prototype(Partition(0), "Pump", "pump-2"));
+    lost.put(Table::Prototypes, Key::new().prototype(Partition(0), "Pump", "gone"), Position::START, &[]);
+    store.write(&lost).expect("written");
+    let read_only = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let mut system = System::with_store(store.clone(), ClockKind::Driven, read_only).expect("opened");
+    assert_eq!(ask_desk(&mut system, "pumps"), "2");
+    assert_eq!(rows(Table::Prototypes).len(), 3, "nothing is written by who only looks");
+    drop(system);
+    let mut system = pumps(&store);
+    assert_eq!(ask_desk(&mut system, "pumps"), "2");
+    assert_eq!(rows(Table::Prototypes), wanted);
+    assert_verified(&mut system);
+    // And verify sees rows that say something else.
+    store.write(&lost).expect("written");
+    let report = system.verify(&mut |_| {}).expect("readable");
+    assert_eq!(
+        report.differences,
+        ["gone: a row says that it is a Pump, which no record says", "pump-2: no row says that it is a Pump"]
+    );
 }

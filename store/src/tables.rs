@@ -60,8 +60,8 @@ tables! {
     /// How far the messages of others have been taken: keys [`Key::taken_from`] and
     /// [`Key::taken_outside`].
     Taken = "taken", positioned: true;
-    /// Which twins a prototype has, and other indices: keys [`Key::prototype`] and [`Key::named`].
-    Prototypes = "prototypes", positioned: true;
+    /// Which twins a prototype has: key [`Key::prototype`].
+    Prototypes = "prototypes", positioned: false;
     /// Programs by content hash: key [`Key::program`].
     Programs = "programs", positioned: false;
     /// Format, settings, and how far each partition has come: key [`Key::named`]. Names that
@@ -189,6 +189,14 @@ impl Key {
     /// The twin `path` as one of the prototype `name`.
     pub fn prototype(&mut self, partition: Partition, name: &str, path: &str) -> &Key {
         self.start(partition).put(name.as_bytes()).put(&[END]).put_path(path)
+    }
+
+    /// The name and the path in a key of [`Key::prototype`].
+    pub fn prototype_names(&self) -> Option<(String, String)> {
+        let rest = self.rest();
+        let end = rest.iter().position(|&byte| byte == END)?;
+        let path = rest[end + 1..].iter().map(|&byte| if byte == 0 { b'/' } else { byte }).collect();
+        Some((String::from_utf8(rest[..end].to_vec()).ok()?, String::from_utf8(path).ok()?))
     }
 
     /// The program with this content hash.

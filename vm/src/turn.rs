@@ -13,6 +13,7 @@
 //! of its slots, then its invariants, which run as queries. Only then are the effects written out.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 use twintalk_bytecode::image::Supervision;
@@ -1128,6 +1129,17 @@ impl Vm {
         }
         let wanted = self.symbols.find(kind).and_then(|name| self.class_of_prototype(self.prototype_named(name)?));
         wanted.is_some_and(|wanted| self.inherits(class, wanted))
+    }
+
+    /// The names of the prototypes that stored twins have which are of `kind`, or descend from it.
+    pub fn twin_prototypes_of(&self, kind: &str) -> BTreeSet<String> {
+        let wanted = self.symbols.find(kind).and_then(|name| self.class_of_prototype(self.prototype_named(name)?));
+        let entries = (0..self.shapes.len() as u32).filter_map(|number| self.shapes.entry(number));
+        let meant = entries.filter(|entry| {
+            let is_it = |class| wanted.is_some_and(|wanted| self.inherits(class, wanted));
+            entry.shape.twin && entry.class.is_some_and(is_it)
+        });
+        meant.map(|entry| entry.shape.prototype.clone()).collect()
     }
 
     fn class_at_rest(&self, image: &[u8]) -> Option<ClassId> {

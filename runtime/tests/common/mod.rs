@@ -1,6 +1,8 @@
 //! What tests of programs with twins share: a program, run on a store in each discipline and verified.
 #![allow(dead_code, reason = "each test uses what it needs")]
 
+pub mod counting;
+
 use twintalk_compiler::{NoSources, SourceText, compile};
 use twintalk_runtime::{Discipline, FaultReport, OpenOptions, Output, Program, System, kernel};
 
