@@ -27,26 +27,20 @@ impl Query {
     pub fn run(self) -> Outcome {
         let mut system = self.look.open()?;
         let images = system.images()?;
-        let text = match self.look.json {
-            true => format!("(\n{}\n) asJson displayNl.", self.expression),
-            false => self.expression,
-        };
-        let source = SourceText { name: "query".to_owned(), text };
+        let source = SourceText { name: "query".to_owned(), text: self.expression };
         let outer: Vec<_> = images.iter().collect();
         let compilation = compile_with(vec![source], &mut NoSources, &outer, Options::default());
         load::report(&compilation);
         let Some(image) = compilation.image else { return Err(Failure::said(Exit::Wrong)) };
         let mut console = Console::new();
-        let answer = system.run_image(&image, &mut console).map_err(|error| match error {
+        let shown = system.show_image(&image, self.look.json, &mut console);
+        console.flush();
+        shown.map_err(|error| match error {
             SendError::Store(StoreError::ReadOnly) => {
                 Failure::wrong("this would change a twin; a query only asks: `twintalk send` and `run` change twins")
             }
             error => Failure::from(error),
         })?;
-        if !self.look.json {
-            console.line(&answer);
-        }
-        console.flush();
         Ok(Exit::Done)
     }
 }

@@ -59,13 +59,21 @@ pub(crate) fn build(store: &dyn Store, partition: Partition, catalog: &Catalog) 
     write_some(&mut rows, 0)
 }
 
-/// The paths of the twins that rows say a prototype has, in the order of their keys.
+/// The paths of the twins that rows say a prototype has, in the order of their keys, from the first behind `after` on.
 pub(crate) fn paths<'a>(
     store: &'a dyn Store,
     partition: Partition,
     prototype: &str,
+    after: &str,
 ) -> Result<impl Iterator<Item = Result<String, StoreError>> + 'a, StoreError> {
-    let rows = store.scan(Table::Prototypes, &KeyRange::of_prototype(partition, prototype))?;
+    let mut range = KeyRange::of_prototype(partition, prototype);
+    if !after.is_empty() {
+        // The least key behind that of a path is the same and a byte 0.
+        let mut from = Key::new().prototype(partition, prototype, after).bytes().to_vec();
+        from.push(0);
+        range.from = Key::from_bytes(&from);
+    }
+    let rows = store.scan(Table::Prototypes, &range)?;
     Ok(rows.map(|row| {
         let (key, _) = row?;
         names(&key).map(|(_, path)| path)

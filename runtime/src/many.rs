@@ -28,6 +28,8 @@ pub(crate) struct Share {
     total: Total,
     /// The twin that the share ends with, since it decides, or has a fault.
     last: Option<(String, Option<Fault>)>,
+    /// Of a page that is not the last: the twin up to which it goes.
+    up_to: Option<String>,
 }
 
 /// What integers and floats come to.
@@ -226,6 +228,11 @@ impl Share {
         self.last = Some((path.to_owned(), fault));
     }
 
+    /// The page goes up to this twin, and there are more behind it.
+    pub fn goes_up_to(&mut self, path: &str) {
+        self.up_to = Some(path.to_owned());
+    }
+
     /// Whether no more twins need be asked.
     pub fn has_ended(&self) -> bool {
         self.last.is_some()
@@ -241,10 +248,23 @@ impl Share {
             (one, other) => one.or(other),
         };
         self.last = first;
+        self.up_to = match (self.up_to.take(), other.up_to) {
+            (Some(one), Some(other)) => Some(if path_order(&one, &other).is_le() { one } else { other }),
+            (one, other) => one.or(other),
+        };
+    }
+
+    /// Drops what is behind the end of the page, and comes again with the next.
+    fn cut(&mut self) {
+        let Some(up_to) = &self.up_to else { return };
+        let is_in = |path: &str| path_order(path, up_to).is_le();
+        self.entries.retain(|(path, _)| is_in(path));
+        self.last.take_if(|(path, _)| !is_in(path));
     }
 
     /// The answer to the whole question, as a message has it.
     pub fn answer(mut self, many: &Many<'_>, shapes: &Shapes) -> Result<Vec<u8>, Fault> {
+        self.cut();
         if let Some((_, Some(fault))) = self.last {
             return Err(fault);
         }
@@ -262,8 +282,10 @@ impl Share {
             }
             Verb::Collect => array(self.entries.iter().map(|(_, answer)| answer.as_slice()), shapes),
             Verb::Answers => {
-                let pairs = self.entries.into_iter().flat_map(|(path, answer)| [refer(&path), answer]);
-                array(pairs.collect::<Vec<_>>().iter().map(Vec::as_slice), shapes)
+                let pair =
+                    |(path, answer): &(String, Vec<u8>)| array([refer(path).as_slice(), answer].into_iter(), shapes);
+                let pairs: Result<Vec<_>, _> = self.entries.iter().map(pair).collect();
+                pairs.and_then(|pairs| array(pairs.iter().map(Vec::as_slice), shapes))
             }
             Verb::Count => return written(&Tree::Integer(self.count.into()), shapes),
             Verb::Any => return written(&Tree::Boolean(ended), shapes),
@@ -273,6 +295,13 @@ impl Share {
                 let total = written(&self.total.tree(many.verb), shapes)?;
                 let others = array(self.entries.iter().map(|(_, answer)| answer.as_slice()), shapes);
                 others.and_then(|others| array([count, total, others].iter().map(Vec::as_slice), shapes))
+            }
+        };
+        let gathered = match many.page {
+            None => gathered,
+            Some(_) => {
+                let up_to = written(&self.up_to.map_or(Tree::Nil, Tree::String), shapes)?;
+                gathered.and_then(|list| array([up_to, list].iter().map(Vec::as_slice), shapes))
             }
         };
         gathered.map_err(|error| unreachable_twins(format!("what twins answer cannot be put together: {error}")))
@@ -314,6 +343,8 @@ impl Share {
                 }
             }
         }
+        out.push(u8::from(self.up_to.is_some()));
+        put_bytes(&mut out, self.up_to.as_deref().unwrap_or_default().as_bytes());
         out
     }
 
@@ -351,6 +382,8 @@ impl Share {
                 Some((path, fault))
             }
         };
+        let has_more = get_number(bytes)? == 1;
+        share.up_to = Some(get_text(bytes)?).filter(|_| has_more);
         bytes.is_empty().then_some(share)
     }
 }

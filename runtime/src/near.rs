@@ -263,6 +263,8 @@ impl World for Near<'_> {
 const NEEDS_MAX: usize = 4096;
 /// What asking each of many twins costs of the fuel for far queries, beside the sends in it.
 const TWIN_FUEL: i64 = 10;
+/// How many bytes of answers a page has, about.
+const PAGE_BYTES: usize = 256 << 10;
 /// How many bytes of twins that were not in memory may stay there while all are asked.
 const BROUGHT_BYTES_MAX: usize = 16 << 20;
 
@@ -328,13 +330,19 @@ impl Near<'_> {
     ///
     /// Cost: reads a row for each of these twins, and brings into memory those that are asked, some at a time.
     fn share(&mut self, vm: &mut Vm, many: &Many<'_>) -> Answer<Share> {
-        let found = self.twins_of(vm, many.prototype);
-        let Some((paths, seen)) = self.note(found) else { return Answer::NotYet };
+        let found = self.twins_of(vm, many);
+        let Some((mut paths, seen)) = self.note(found) else { return Answer::NotYet };
+        let mut up_to = None;
+        if let Some(page) = many.page.filter(|page| paths.len() >= page.twins as usize) {
+            paths.truncate(page.twins as usize);
+            up_to = paths.last().cloned();
+        }
         self.inquiry.fuel = self.inquiry.fuel.saturating_sub(seen);
         let mut share = Share::default();
         let (mut bytes, mut all_here) = (0, true);
         let mut brought = Brought { bytes: self.residents.bytes() };
         for path in paths {
+            let asked = many.page.map(|_| path.clone());
             if self.inquiry.fuel <= 0 {
                 return Answer::Here(Share::of_fault(spent(many.prototype)));
             }
@@ -350,6 +358,10 @@ impl Near<'_> {
                 }
                 brought.keep_few(self.residents);
             }
+            if many.page.is_some() && bytes > PAGE_BYTES {
+                up_to = asked;
+                break;
+            }
             if bytes > RECORD_BYTES_MAX && !self.inquiry.in_program {
                 let text =
                     format!("what the twins of {} answer takes more than the 16 MiB of a record", many.prototype);
@@ -360,26 +372,35 @@ impl Near<'_> {
                 break;
             }
         }
+        if let Some(up_to) = up_to {
+            share.goes_up_to(&up_to);
+        }
         if all_here { Answer::Here(share) } else { Answer::NotYet }
     }
 
-    /// The paths of all twins of the partition that are of `prototype`, sorted; and how many rows were read.
-    fn twins_of(&self, vm: &Vm, prototype: &str) -> Result<(Vec<String>, i64), StoreError> {
-        let is_meant = |image: &[u8]| vm.is_of_kind(image, prototype);
+    /// The paths of all twins of the partition that are asked, sorted, of a page some more; and how many rows were read.
+    fn twins_of(&self, vm: &Vm, many: &Many<'_>) -> Result<(Vec<String>, i64), StoreError> {
+        let is_meant = |image: &[u8]| vm.is_of_kind(image, many.prototype);
+        let (after, twins_max) = many.page.map_or(("", usize::MAX), |page| (page.after, page.twins as usize));
         let (mut paths, mut seen) = (Vec::new(), 0);
         if self.is_indexed {
-            for name in vm.twin_prototypes_of(prototype) {
-                for path in index::paths(self.store, self.partition, &name)? {
-                    seen += 1;
+            for name in vm.twin_prototypes_of(many.prototype) {
+                let rows = index::paths(self.store, self.partition, &name, after)?;
+                // Rows do not know yet of those that were made or removed since the last commit.
+                let rows = rows
+                    .inspect(|_| seen += 1)
+                    .filter(|path| path.as_ref().is_ok_and(|path| !self.moved.contains(path)) || path.is_err());
+                for path in rows.take(twins_max) {
                     paths.push(path?);
                 }
             }
-            // Rows do not know yet of those that were made or removed since the last commit.
-            paths.retain(|path| !self.moved.contains(path));
             let moved = self.moved.iter().filter(|path| self.residents.image(path).is_some_and(is_meant));
             paths.extend(moved.cloned());
         } else {
             (paths, seen) = found_by_state(self.residents, self.store, self.partition, &is_meant)?;
+        }
+        if !after.is_empty() {
+            paths.retain(|path| path_order(path, after).is_gt());
         }
         paths.sort_unstable_by(|one, other| path_order(one, other));
         Ok((paths, seen))

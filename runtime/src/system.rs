@@ -236,6 +236,19 @@ pub struct System {
     acknowledged: BTreeMap<String, u64>,
 }
 
+/// What becomes of the value of a program's last statement.
+#[derive(Clone, Copy, Debug)]
+enum Shown {
+    /// Nothing.
+    Nothing,
+    /// It is answered as text.
+    Text,
+    /// It is shown; of many elements each on a line.
+    Lines,
+    /// The same as JSON.
+    Json,
+}
+
 /// A message from an outside sender.
 #[derive(Clone, Debug)]
 pub struct FeedMessage<'a> {
@@ -431,7 +444,7 @@ impl System {
         output: &mut dyn Output,
     ) -> Result<(), SendError> {
         self.arguments = arguments;
-        let result = self.run_newest(false, output).map(|_| ());
+        let result = self.run_newest(Shown::Nothing, output).map(|_| ());
         if let Err(SendError::Store(_)) = result {
             return result;
         }
@@ -454,6 +467,10 @@ impl System {
     /// The image does not link, or defines something although the store is one that stays; its statements fault, or the
     /// store refuses.
     pub fn run_image(&mut self, image: &Image, output: &mut dyn Output) -> Result<String, SendError> {
+        self.run_added(image, Shown::Text, output)
+    }
+
+    fn run_added(&mut self, image: &Image, shown: Shown, output: &mut dyn Output) -> Result<String, SendError> {
         verify::verify(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let defines = !image.prototypes.is_empty() || !image.extensions.is_empty();
         if defines && self.partitions.store.settings().durability != Durability::Memory {
@@ -474,19 +491,37 @@ impl System {
             // What waits and what is due is for the process that runs the store.
             self.partitions.iter_mut().for_each(Core::forget_messages);
         }
-        let result = self.run_newest(true, output);
+        let result = self.run_newest(shown, output);
         self.partitions.pump(&mut self.vm, None)?;
         self.partitions.iter_mut().for_each(Core::report_unclaimed);
         self.settle(output)?;
         result
     }
 
+    /// Links and runs one more image as [`System::run_image`] does, and shows the last statement's value as a line of text or
+    /// of JSON. Where that is of many twins, it is asked page by page and shown as it comes, each element on a line of its own. For a
+    /// store that is only looked at.
+    ///
+    /// # Errors
+    /// As for [`System::run_image`].
+    pub fn show_image(&mut self, image: &Image, json: bool, output: &mut dyn Output) -> Result<(), SendError> {
+        self.vm.set_pages(true);
+        let shown = self.run_added(image, if json { Shown::Json } else { Shown::Lines }, output);
+        self.vm.set_pages(false);
+        shown.map(|_| ())
+    }
+
     /// Runs the statements of the newest image; answers what their value prints as, if somebody will read it.
-    fn run_newest(&mut self, shown: bool, output: &mut dyn Output) -> Result<String, SendError> {
+    fn run_newest(&mut self, shown: Shown, output: &mut dyn Output) -> Result<String, SendError> {
         let (partitions, vm) = (&mut self.partitions, &mut self.vm);
         let mut host = Host { partitions, output, error: None, arguments: &self.arguments };
         let result = vm.run_main(&mut host);
-        let result = result.and_then(|value| if shown { vm.print_string(value, &mut host) } else { Ok(String::new()) });
+        let result = result.and_then(|value| match (shown, vm.find_prototype("TwinQuery")) {
+            (Shown::Nothing, _) => Ok(String::new()),
+            (Shown::Json, Some(shower)) => vm.send(shower, "showJson:", &[value], &mut host).map(|_| String::new()),
+            (Shown::Lines, Some(shower)) => vm.send(shower, "show:", &[value], &mut host).map(|_| String::new()),
+            (Shown::Text | Shown::Json | Shown::Lines, _) => vm.print_string(value, &mut host),
+        });
         if let Some(error) = host.error {
             return Err(SendError::Store(error));
         }

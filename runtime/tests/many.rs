@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use common::counting::Counting;
 use common::{Seen, program};
-use twintalk_runtime::{ClockKind, Datum, Discipline, OpenOptions, SendError, System};
+use twintalk_compiler::{NoSources, SourceText, compile};
+use twintalk_runtime::{ClockKind, Datum, Discipline, FaultReport, OpenOptions, Output, SendError, System};
 use twintalk_store::{Key, KeyRange, Partition, Position, Rows, Table, Tables};
+use twintalk_vm::Limits;
 
 const FLEET: &str = "
     twin Tank = (
@@ -242,4 +244,73 @@ fn a_store_without_the_rows_of_prototypes_gets_them_when_it_is_opened() {
         report.differences,
         ["gone: a row says that it is a Pump, which no record says", "pump-2: no row says that it is a Pump"]
     );
+}
+
+/// What is shown, and how many rows were read before the first of it.
+struct Watching {
+    store: Arc<Counting>,
+    text: String,
+    rows_before: Option<u64>,
+}
+
+impl Output for Watching {
+    fn print(&mut self, text: &str) {
+        self.rows_before.get_or_insert_with(|| self.store.take_rows());
+        self.text.push_str(text);
+    }
+    fn fault(&mut self, report: &FaultReport) {
+        panic!("{report:?}");
+    }
+}
+
+/// What a question shows of a store that is only looked at, page by page in little memory.
+fn look(store: &Arc<Counting>, question: &str, json: bool) -> Watching {
+    let options = OpenOptions { read_only: true, ..OpenOptions::default() };
+    let mut system = System::with_store(store.clone(), ClockKind::Driven, options).expect("opened");
+    system.limit_program(Limits { memory_bytes: 4 << 20, ..Limits::default() });
+    let images = system.images().expect("readable");
+    let source = SourceText { name: "query".to_owned(), text: question.to_owned() };
+    let compilation = compile(vec![source], &mut NoSources, &images.iter().collect::<Vec<_>>());
+    let image = compilation.image.unwrap_or_else(|| panic!("{:#?}", compilation.diagnostics));
+    store.take_rows();
+    let mut watching = Watching { store: store.clone(), text: String::new(), rows_before: None };
+    system.show_image(&image, json, &mut watching).unwrap_or_else(|error| panic!("{question}: {error}"));
+    watching
+}
+
+const SHELVES: &str = "
+    twin Shelf = ( | text <- nil. number <- 0. | number: n = ( number := n. text := String new: 1000 withAll: $x ) )
+    twin Case = Shelf ( )
+    1 to: 6000 do: [ :n |
+      (n \\\\ 10 = 0 ifTrue: [ Case ] ifFalse: [ Shelf ]) new: 's' , n printString.
+      (Shelf at: 's' , n printString) ! number: n ].";
+
+#[test]
+fn what_many_answer_is_shown_as_it_comes_in_memory_that_does_not_grow() {
+    for partitions in [1, 3] {
+        let store = Arc::new(Counting::new(partitions));
+        let options = OpenOptions { program: Some(program(SHELVES)), ..OpenOptions::default() };
+        let mut system = System::with_store(store.clone(), ClockKind::Driven, options).expect("opened");
+        system.run_program(Vec::new(), None, &mut Seen::default()).expect("made");
+        system.close(&mut Seen::default()).expect("closed");
+
+        // Six million bytes of text, in four mebibytes.
+        let shown = look(&store, "Shelf collect: [ :s | s text ]", false);
+        assert_eq!(shown.text.lines().count(), 6000);
+        assert!(shown.text.lines().all(|line| line.len() == 1002));
+        let before = shown.rows_before.expect("something is shown");
+        assert!(before < 5000, "{before} rows were read before the first line");
+
+        // Every twin once, in order, whatever is done to it on the way.
+        let mut paths: Vec<String> = (1..=6000).filter(|n| n % 2 == 0).map(|n| format!("'s{n}'")).collect();
+        paths.sort();
+        let shown = look(&store, "(Shelf select: [ :s | s number even ]) collect: [ :s | s path ]", false);
+        assert_eq!(shown.text.lines().collect::<Vec<_>>(), paths);
+        let shown = look(&store, "((Shelf all reject: [ :s | s number odd ]) collect: [ :s | s path ])", true);
+        assert_eq!(shown.text, format!("[{}]\n", paths.join(",").replace('\'', "\"")));
+        assert_eq!(look(&store, "Case where: [ :s | s number < 0 ]", true).text, "[]\n");
+        assert_eq!(look(&store, "(Case where: [ :s | s number < 25 ]) size", false).text, "2\n");
+        assert_eq!(look(&store, "(Case answersTo: #number) first", false).text, "Case s10->10\n");
+        assert_eq!(look(&store, "Case sum: #number", true).text, format!("{}\n", (1..=600).map(|n| n * 10).sum::<u64>()));
+    }
 }

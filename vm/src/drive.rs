@@ -111,6 +111,12 @@ impl Vm {
         self.heap.region_mut().set_cap_bytes(limits.memory_bytes);
     }
 
+    /// Whether programs from now on ask many twins page by page as they look at what these answer, instead of at once. That is
+    /// the same where nothing changes meanwhile.
+    pub fn set_pages(&mut self, on: bool) {
+        self.pages = on;
+    }
+
     /// What the last run left of its fuel.
     pub fn fuel_left(&self) -> i64 {
         self.run.fuel

@@ -36,7 +36,7 @@ pub enum Verb {
     Reject,
     /// What each answers.
     Collect,
-    /// References and what each answers, by turns.
+    /// For each an array of a reference and its answer.
     Answers,
     /// How many answer true.
     Count,
@@ -77,6 +77,11 @@ impl Verb {
         matches!(self, Verb::Sum | Verb::Max | Verb::Min)
     }
 
+    /// Whether the answer has a place for each twin, or for some.
+    pub fn is_list(self) -> bool {
+        matches!(self, Verb::All | Verb::Where | Verb::Reject | Verb::Collect | Verb::Answers)
+    }
+
     /// Whether each twin answers true or false.
     pub fn is_of_booleans(self) -> bool {
         match self {
@@ -97,6 +102,18 @@ pub struct Many<'a> {
     pub selector: &'a str,
     /// The block, as [`Vm`] writes it; empty if there is none.
     pub block: &'a [u8],
+    /// A part of the answer is wanted, of which there is a list: an array of the path up to which that goes, or nil if it is the last,
+    /// and the list.
+    pub page: Option<Page<'a>>,
+}
+
+/// A part of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page<'a> {
+    /// The path of the last twin that was asked before; empty if none was.
+    pub after: &'a str,
+    /// How many twins each partition asks at most.
+    pub twins: u32,
 }
 
 impl<'a> Many<'a> {
@@ -106,6 +123,10 @@ impl<'a> Many<'a> {
         put_bytes(&mut out, self.prototype.as_bytes());
         put_bytes(&mut out, self.selector.as_bytes());
         put_bytes(&mut out, self.block);
+        if let Some(Page { after, twins }) = self.page {
+            put_bytes(&mut out, after.as_bytes());
+            put_number(&mut out, u64::from(twins));
+        }
         out
     }
 
@@ -115,7 +136,11 @@ impl<'a> Many<'a> {
         let &(verb, _) = Verb::ALL.get(usize::from(reader.byte().ok()?))?;
         let (prototype, selector) = (reader.text().ok()?, reader.text().ok()?);
         let block = reader.sized().ok()?;
-        reader.is_empty().then_some(Many { verb, prototype, selector, block })
+        let page = match reader.is_empty() {
+            true => None,
+            false => Some(Page { after: reader.text().ok()?, twins: reader.number32().ok()? }),
+        };
+        reader.is_empty().then_some(Many { verb, prototype, selector, block, page })
     }
 }
 

@@ -277,6 +277,8 @@ pub struct Vm {
     /// The same for `at:put:`.
     pub(crate) array_at_put: u32,
     pub(crate) classes: Vec<Class>,
+    /// Whether a program is told of many twins page by page.
+    pub(crate) pages: bool,
     pub(crate) known: WellKnown,
     pub(crate) exception_classes: Vec<ClassId>,
     pub(crate) selectors: Selectors,
@@ -477,6 +479,7 @@ impl Vm {
             array_at: heap::NO_HEADER,
             array_at_put: heap::NO_HEADER,
             classes: Vec::new(),
+            pages: false,
             known: WellKnown::unresolved(),
             exception_classes: Vec::new(),
             selectors,

@@ -750,7 +750,8 @@ fn a_query_asks_many_twins_and_changes_nothing() {
         ],
         expect![[r#"
             $ query '(Tank where: [ :t | t level > 1500000 ]) collect: [ :t | t path ]' --store s
-            #('tank-2' 'tank-3')
+            'tank-2'
+            'tank-3'
             ! twintalk: the log up to position N
             $ query 'Tank where: [ :t | t level > 1500000 ]' --store s --json
             ["tank-2","tank-3"]

@@ -3,7 +3,7 @@
 use crate::class::ClassKind;
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
-use crate::many::{Many, Verb};
+use crate::many::{Many, Page, Verb};
 use crate::primitive::{Few, Row, Stop, Window};
 use crate::reference::{NAME_BYTES_MAX, check_path};
 use crate::symbol::Symbol;
@@ -47,6 +47,7 @@ pub const ROWS: &[Row] = &[
     ("Twin class.ensure:", ensure),
     ("Twin class.ask:by:", ask_all),
     ("Twin class.ask:of:by:", ask_all),
+    ("TwinQuery.pageOf:after:", page_after),
     ("TwinReference.==", same),
     ("Clock class.nanoseconds", now),
     ("Clock class.advanceNanoseconds:", advance),
@@ -55,6 +56,9 @@ pub const ROWS: &[Row] = &[
     ("TestCase.recordsFrom:", records),
     ("Transcript class.showText:", show),
 ];
+
+/// How many twins a page asks of each partition at most.
+const PAGE_TWINS: u32 = 512;
 
 // ---- receivers and arguments ----
 
@@ -570,13 +574,35 @@ fn ask_all(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
             return Err(vm.raise(ExceptionKind::ArgumentError, text));
         }
     }
-    let many = Many { verb, prototype: vm.symbols.name(vm.class(class).name), selector: &selector, block: &block };
-    let arguments = many.write();
+    let prototype = vm.symbols.name(vm.class(class).name);
+    let arguments = Many { verb, prototype, selector: &selector, block: &block, page: None }.write();
+    if verb.is_list() && vm.pages && vm.run.turn.mode == Mode::Program {
+        let bytes = vm.allocate_bytes(vm.known.byte_array, arguments.len(), 0)?;
+        vm.heap.init_bytes(bytes).copy_from_slice(&arguments);
+        return Ok(bytes);
+    }
     let (path, kind, selector) = (ALL_PATH.to_owned(), None, ALL.to_owned());
     vm.run.question = Some(match vm.run.turn.mode {
         Mode::Program => Question::Turn { path, kind, selector, arguments },
         Mode::Turn => Question::Query(FarQuery { path, kind, selector, arguments }),
     });
+    Err(Stop::Ask)
+}
+
+/// A part of what all twins answer to a question that was kept for that, behind a path.
+fn page_after(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
+    program_only(vm, "asks for pages")?;
+    let question = window.argument(vm, 0);
+    let after = text(vm, window, 1, "a path")?;
+    let is_bytes = question.is_pointer() && vm.heap.class_of_object(question) == vm.known.byte_array;
+    let bytes = if is_bytes { vm.heap.bytes(question).to_vec() } else { Vec::new() };
+    let Some(many) = Many::read(&bytes) else {
+        return Err(vm.raise(ExceptionKind::ArgumentError, "these bytes ask nothing"));
+    };
+    let page = Some(Page { after: &after, twins: PAGE_TWINS });
+    let arguments = Many { page, ..many }.write();
+    let (path, kind, selector) = (ALL_PATH.to_owned(), None, ALL.to_owned());
+    vm.run.question = Some(Question::Turn { path, kind, selector, arguments });
     Err(Stop::Ask)
 }
 
