@@ -1,13 +1,16 @@
 //! `twintalk query`: a question to many twins, also beside the process that runs them.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use twintalk_compiler::{NoSources, Options, SourceText, compile_with};
-use twintalk_runtime::{SendError, StoreError};
+use twintalk_runtime::{Reading, SendError, StoreError};
 
 use crate::console::Console;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::load;
 use crate::store::Look;
+use crate::terminal::{count, say};
 
 /// Print what an expression answers about the twins of a store
 #[derive(Args)]
@@ -18,6 +21,9 @@ use crate::store::Look;
 pub struct Query {
     /// The expression
     expression: String,
+    /// Say what was read, and by which indices
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     look: Look,
 }
@@ -41,6 +47,23 @@ impl Query {
             }
             error => Failure::from(error),
         })?;
+        if self.explain {
+            say(&explained(&system.take_reading()));
+        }
         Ok(Exit::Done)
     }
+}
+
+/// What was read, in words.
+fn explained(reading: &Reading) -> String {
+    let Reading { rows, twins, indices, scanned } = reading;
+    let list = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut text = format!("{} read, {} asked", count(*rows as usize, "row"), count(*twins as usize, "twin"));
+    if !indices.is_empty() {
+        text += &format!("; by the index of {}", list(indices));
+    }
+    if !scanned.is_empty() {
+        text += &format!("; without an index: all of {}", list(scanned));
+    }
+    text
 }

@@ -69,10 +69,23 @@ impl System {
             }
             other => Err(other),
         };
-        match RocksStore::open_read_only(folder) {
-            Ok(store) => store.check().or_else(damaged),
-            Err(error) => damaged(error),
+        let mut report = match RocksStore::open_read_only(folder) {
+            Ok(store) => store.check().or_else(damaged)?,
+            Err(error) => return damaged(error),
+        };
+        if report.damage.is_empty() {
+            match System::open(OpenOptions {
+                folder: Some(folder.to_owned()),
+                read_only: true,
+                ..OpenOptions::default()
+            }) {
+                Ok(mut system) => report.damage = system.damage_of_indices()?,
+                Err(OpenError::Store(error)) => report.damage = damaged(error)?.damage,
+                // What its program is like, is not asked here.
+                Err(_) => {}
+            }
         }
+        Ok(report)
     }
 }
 

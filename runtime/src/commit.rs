@@ -142,7 +142,7 @@ impl Core {
     }
 
     pub(crate) fn write(&mut self, every_dirty: bool) -> Result<(), StoreError> {
-        self.index_moved()?;
+        self.index(every_dirty)?;
         let mut key = Key::new();
         let mut row = Vec::new();
         let partition = self.partition;

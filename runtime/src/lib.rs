@@ -55,6 +55,7 @@ pub use deadletters::{DeadLetter, LetterId, QuarantinedTwin};
 pub use difference::{Change, Difference, Part};
 pub use export::ImportError;
 pub use message::FaultReport;
+pub use near::Reading;
 pub use partition::Discipline;
 pub use past::{Link, LinkStep, LookError, Reason, TwinDifference};
 pub use program::Program;

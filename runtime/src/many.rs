@@ -171,6 +171,11 @@ impl Share {
         Share { last: Some((String::new(), Some(fault))), ..Share::default() }
     }
 
+    /// The share ends, and a fault of a twin counts before this.
+    pub fn end_behind_all(&mut self, fault: Fault) {
+        self.last = Some((char::MAX.to_string(), Some(fault)));
+    }
+
     /// Takes the next twin, which is not asked anything.
     pub fn take_path(&mut self, path: String) {
         self.entries.push((path, Vec::new()));

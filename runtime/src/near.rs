@@ -15,6 +15,7 @@ use twintalk_vm::many::{Many, Verb};
 use twintalk_vm::turn::{ALL, ALL_PATH, Action, Outcome, TurnInput, first_segment};
 use twintalk_vm::{Answer, EarlierProgram, FarAnswer, FarQuery, Fault, Limits, Vm, World};
 
+use crate::catalog::Catalog;
 use crate::index;
 use crate::many::{Share, unreachable_twins};
 use crate::place::Placing;
@@ -171,8 +172,10 @@ impl Inquiry {
 /// The world of a turn in a partition.
 pub(crate) struct Near<'a> {
     pub residents: &'a mut Residents,
+    pub catalog: &'a Catalog,
     /// Whether rows say which twins each prototype has.
     pub is_indexed: bool,
+    pub reading: &'a mut Reading,
     pub store: &'a dyn Store,
     pub partition: Partition,
     pub placing: Placing,
@@ -283,10 +286,10 @@ impl Near<'_> {
         let Some(many) = Many::read(&query.arguments) else {
             return here(Err(unreachable_twins("a question to all twins that cannot be read".to_owned())));
         };
-        if let Some(fault) = self.exhausted(query) {
-            return here(Err(fault));
-        }
         if query.path != ALL_PATH {
+            if let Some(fault) = self.exhausted(query) {
+                return here(Err(fault));
+            }
             return match self.share(vm, &many) {
                 Answer::Here(share) => here(Ok(share.write())),
                 Answer::NotYet => Answer::NotYet,
@@ -295,15 +298,15 @@ impl Near<'_> {
         let own = self.partition;
         let others = (0..self.placing.partitions).map(Partition).filter(|&other| other != own);
         let asked = |other: Partition| FarQuery { path: format!("{ALL_PATH}/{}", other.0), ..query.clone() };
-        let mut all_known = true;
-        for other in others.clone() {
-            let query = asked(other);
-            if !self.inquiry.knows(&query) {
-                self.need(other, query);
-                all_known = false;
-            }
+        let unknown: Vec<Partition> = others.clone().filter(|&other| !self.inquiry.knows(&asked(other))).collect();
+        // Once their answers are here, what is left may be less, and a fault of a twin among them comes first.
+        if (!unknown.is_empty() || self.placing.partitions == 1)
+            && let Some(fault) = self.exhausted(query)
+        {
+            return here(Err(fault));
         }
-        if !all_known {
+        if !unknown.is_empty() {
+            unknown.into_iter().for_each(|other| self.need(other, asked(other)));
             return Answer::NotYet;
         }
         let Answer::Here(mut share) = self.share(vm, &many) else { return Answer::NotYet };
@@ -319,10 +322,11 @@ impl Near<'_> {
             };
             share.merge(other, many.verb);
         }
-        if self.inquiry.fuel <= 0 {
-            return here(Err(spent(many.prototype)));
-        }
-        here(share.answer(&many, vm.shapes()))
+        let answer = share.answer(&many, vm.shapes());
+        here(match answer {
+            Ok(_) if self.inquiry.fuel <= 0 => Err(spent(many.prototype)),
+            answer => answer,
+        })
     }
 
     /// What the twins of this partition answer. Where one needs answers of other partitions, the rest is asked too, so that
@@ -344,7 +348,8 @@ impl Near<'_> {
         for path in paths {
             let asked = many.page.map(|_| path.clone());
             if self.inquiry.fuel <= 0 {
-                return Answer::Here(Share::of_fault(spent(many.prototype)));
+                share.end_behind_all(spent(many.prototype));
+                break;
             }
             if many.verb == Verb::All {
                 bytes += path.len();
@@ -368,7 +373,8 @@ impl Near<'_> {
                 let fault = Fault { kind: "RecordTooLarge".to_owned(), text, trace: Vec::new() };
                 return Answer::Here(Share::of_fault(fault));
             }
-            if share.has_ended() && all_here {
+            // What those before it still need may change that, but nothing behind it counts.
+            if share.has_ended() {
                 break;
             }
         }
@@ -379,19 +385,27 @@ impl Near<'_> {
     }
 
     /// The paths of all twins of the partition that are asked, sorted, of a page some more; and how many rows were read.
-    fn twins_of(&self, vm: &Vm, many: &Many<'_>) -> Result<(Vec<String>, i64), StoreError> {
+    fn twins_of(&mut self, vm: &Vm, many: &Many<'_>) -> Result<(Vec<String>, i64), StoreError> {
         let is_meant = |image: &[u8]| vm.is_of_kind(image, many.prototype);
         let (after, twins_max) = many.page.map_or(("", usize::MAX), |page| (page.after, page.twins as usize));
         let (mut paths, mut seen) = (Vec::new(), 0);
         if self.is_indexed {
+            // Rows do not know yet of those that were made or removed since the last commit.
+            let is_written = |path: &String| !self.moved.contains(path);
             for name in vm.twin_prototypes_of(many.prototype) {
+                if let Some(found) = self.found_by_value(vm, many, &name, twins_max)? {
+                    seen += found.len() as i64;
+                    paths.extend(found.into_iter().filter(is_written));
+                    continue;
+                }
+                let seen_before = seen;
                 let rows = index::paths(self.store, self.partition, &name, after)?;
-                // Rows do not know yet of those that were made or removed since the last commit.
-                let rows = rows
-                    .inspect(|_| seen += 1)
-                    .filter(|path| path.as_ref().is_ok_and(|path| !self.moved.contains(path)) || path.is_err());
+                let rows = rows.inspect(|_| seen += 1).filter(|path| path.as_ref().map_or(true, is_written));
                 for path in rows.take(twins_max) {
                     paths.push(path?);
+                }
+                if seen > seen_before {
+                    self.reading.scanned.insert(name);
                 }
             }
             let moved = self.moved.iter().filter(|path| self.residents.image(path).is_some_and(is_meant));
@@ -403,11 +417,33 @@ impl Near<'_> {
             paths.retain(|path| path_order(path, after).is_gt());
         }
         paths.sort_unstable_by(|one, other| path_order(one, other));
+        paths.dedup();
+        self.reading.rows += seen as u64;
         Ok((paths, seen))
+    }
+
+    /// The paths of the twins of the very prototype `name` that an index says must be asked; `None` if there is none for this question, or
+    /// more than a page may have.
+    fn found_by_value(
+        &mut self,
+        vm: &Vm,
+        many: &Many<'_>,
+        name: &str,
+        twins_max: usize,
+    ) -> Result<Option<Vec<String>>, StoreError> {
+        let Some(hint) = many.hint.filter(|hint| vm.reads_indexed_slot(name, hint.selector)) else { return Ok(None) };
+        let rows_max = twins_max.saturating_mul(2);
+        let found = index::with_values(self.store, self.partition, (name, hint.selector), &hint.range, rows_max)?;
+        let Some(mut found) = found else { return Ok(None) };
+        self.reading.indices.insert(format!("{name} {}", hint.selector));
+        found.extend(index::behind(self.residents, |image| self.catalog.prototype(image) == Some(name)));
+        Ok(Some(found))
     }
 
     /// What the twin at `path` answers to what all twins are asked.
     fn evaluate(&mut self, vm: &mut Vm, path: &str, many: &Many<'_>) -> Answer<Result<Vec<u8>, Fault>> {
+        self.reading.twins += 1;
+        self.reading.rows += u64::from(self.residents.find(path).is_none());
         let loaded = load(self.residents, self.store, self.partition, first_segment(path));
         if self.note(loaded).is_none() {
             return Answer::NotYet;
@@ -509,6 +545,29 @@ impl Near<'_> {
     }
 }
 
+/// What was read for questions to many twins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// How many rows: those that say which twins there are, and of twins that were not in memory.
+    pub rows: u64,
+    /// How many twins were asked.
+    pub twins: u64,
+    /// The indices that told which: prototype and slot of each.
+    pub indices: BTreeSet<String>,
+    /// The prototypes of which all twins were asked.
+    pub scanned: BTreeSet<String>,
+}
+
+impl Reading {
+    /// Adds what another partition has read.
+    pub(crate) fn add(&mut self, other: Reading) {
+        self.rows += other.rows;
+        self.twins += other.twins;
+        self.indices.extend(other.indices);
+        self.scanned.extend(other.scanned);
+    }
+}
+
 /// The twins that are in memory only since all are asked.
 struct Brought {
     /// How many bytes lay there before.
@@ -519,7 +578,7 @@ impl Brought {
     /// Forgets them when they are too many.
     fn keep_few(&mut self, residents: &mut Residents) {
         if residents.bytes() > self.bytes + BROUGHT_BYTES_MAX {
-            residents.drop_clean();
+            residents.drop_idle(self.bytes);
             self.bytes = residents.bytes();
         }
     }

@@ -28,9 +28,8 @@ use crate::catalog::Catalog;
 use crate::clock::{self, Clock};
 use crate::commit::InFlight;
 use crate::flush::Flusher;
-use crate::index;
 use crate::message::{DROP, FAILED, FaultReport, From, Message, QUARANTINE, TIMER, message_from_row, message_to_row};
-use crate::near::{Inquiry, Near, Need, another_kind, load};
+use crate::near::{Inquiry, Near, Need, Reading, another_kind, load};
 use crate::place::Placing;
 use crate::post::{Parcel, Post, Question};
 use crate::resident::{Residents, View};
@@ -134,6 +133,7 @@ pub(crate) struct Core {
     pub(crate) catalog: Arc<Catalog>,
     /// Whether rows say which twins each prototype has.
     pub(crate) is_indexed: bool,
+    pub(crate) reading: Reading,
     pub residents: Residents,
     pub clock: Clock,
     pub timers: Timers,
@@ -204,7 +204,8 @@ impl Core {
         Ok(Core {
             partition,
             placing: Placing { partitions },
-            is_indexed: index::is_whole(&*store, partition)?,
+            is_indexed: false,
+            reading: Reading::default(),
             store,
             post,
             flusher,
@@ -779,7 +780,9 @@ impl Core {
     ) -> Result<(T, Vec<Need>), StoreError> {
         let mut world = Near {
             residents: &mut self.residents,
+            catalog: &self.catalog,
             is_indexed: self.is_indexed,
+            reading: &mut self.reading,
             store: &*self.store,
             partition: self.partition,
             placing: self.placing,

@@ -139,7 +139,7 @@ pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) ->
     let Some(core) = cores.first() else { return Ok(()) };
     let mut rows = Rows::new();
     for partition in (0..core.placing.partitions).map(Partition) {
-        index::note_whole(&mut rows, partition);
+        index::note_whole(&mut rows, partition, &core.catalog);
     }
     rows.put(Table::Meta, Key::new().named(Partition::SHARED, PROGRAM_ROW), Position::START, program);
     core.store.write(&rows)?;

@@ -12,7 +12,7 @@ use twintalk_bytecode::verify::{self, VerifyError};
 use twintalk_store::memory::MemoryStore;
 use twintalk_store::record::{self, ProgramHash};
 use twintalk_store::rocks::{RocksOptions, RocksStore};
-use twintalk_store::{Durability, Key, Partition, Position, Settings, Store, StoreError, Table};
+use twintalk_store::{Corruption, Durability, Key, Partition, Place, Position, Settings, Store, StoreError, Table};
 use twintalk_vm::profile::{Pace, Profile};
 use twintalk_vm::reference::NAME_BYTES_MAX;
 use twintalk_vm::turn::ALL;
@@ -25,6 +25,7 @@ use crate::difference::{Difference, difference};
 use crate::flush::Flusher;
 use crate::kernel::{self, Library};
 use crate::message::{FaultReport, From, Message, SYSTEM_PATH};
+use crate::near::Reading;
 use crate::partition::{AHEAD_RECORDS, BATCH_RECORDS_MAX, Core, Discipline, Leaving, QUERY_LIMIT, Reply};
 use crate::partitions::{Linked, Partitions};
 use crate::place::PLACING;
@@ -377,7 +378,7 @@ impl System {
         let threads = options.threads.unwrap_or(1).clamp(1, usize::from(count));
         let post = Arc::new(Post::new(count, threads));
         let flusher = Arc::new(flusher);
-        let catalog = Arc::new(Catalog::of(vm.shapes()));
+        let catalog = Arc::new(Catalog::of(&vm));
         let mut cores = Vec::new();
         for partition in (0..count).map(Partition) {
             let mut core = Core::new(partition, store.clone(), post.clone(), flusher.clone(), clock.clone(), hash)?;
@@ -392,11 +393,12 @@ impl System {
             Some(hash) => rebuild::rebuild(partitions.all(), &mut vm, &hash)?,
             None => replay::recover(partitions.all(), &mut vm)?,
         }
-        for core in partitions.iter_mut().filter(|core| !options.read_only || core.is_indexed) {
-            if !index::is_whole(&*core.store, core.partition)? {
+        for core in partitions.iter_mut() {
+            core.is_indexed = index::is_whole(&*core.store, core.partition, &core.catalog)?;
+            if !core.is_indexed && !options.read_only {
                 index::build(&*core.store, core.partition, &core.catalog)?;
+                core.is_indexed = true;
             }
-            core.is_indexed = true;
         }
         let now_ns = partitions.now_ns();
         partitions.drive_to(now_ns);
@@ -485,8 +487,14 @@ impl System {
         self.vm.add_image(image).map_err(|error| SendError::Argument(error.to_string()))?;
         let shapes = self.vm.take_shapes();
         self.vm.adopt_shapes(shapes);
-        let catalog = Arc::new(Catalog::of(self.vm.shapes()));
-        self.partitions.iter_mut().for_each(|core| core.catalog = catalog.clone());
+        let catalog = Arc::new(Catalog::of(&self.vm));
+        for core in self.partitions.iter_mut() {
+            let is_same = core.catalog.text() == catalog.text();
+            core.catalog = catalog.clone();
+            if core.is_indexed && !is_same {
+                index::build(&*core.store, core.partition, &catalog)?;
+            }
+        }
         if self.read_only {
             // What waits and what is due is for the process that runs the store.
             self.partitions.iter_mut().for_each(Core::forget_messages);
@@ -874,6 +882,24 @@ impl System {
     #[doc(hidden)]
     pub fn begun_again(&self) -> u64 {
         self.partitions.iter().map(|core| core.begun_again).sum()
+    }
+
+    /// Rows that say which twins there are, and with which values, otherwise than the rows of twins do.
+    pub(crate) fn damage_of_indices(&mut self) -> Result<Vec<(Place, Corruption)>, StoreError> {
+        let mut damage = Vec::new();
+        for core in self.partitions.iter().filter(|core| core.is_indexed) {
+            for table in [Table::Prototypes, Table::Indices] {
+                damage.extend(index::damage(&*core.store, core.partition, &core.catalog, table)?);
+            }
+        }
+        Ok(damage)
+    }
+
+    /// What was read for questions to many twins since this was last asked.
+    pub fn take_reading(&mut self) -> Reading {
+        let mut reading = Reading::default();
+        self.partitions.iter_mut().for_each(|core| reading.add(std::mem::take(&mut core.reading)));
+        reading
     }
 
     /// How many records this process has written.

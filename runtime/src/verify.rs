@@ -125,7 +125,7 @@ fn verify_partition(
         let of_twin =
             |(path, state): (&String, &State)| Some((core.catalog.prototype(&state.image)?.to_owned(), path.clone()));
         let twins = verifier.states.iter().filter_map(of_twin).collect();
-        report.differences.extend(index::differences(&*core.store, partition, twins)?);
+        report.differences.extend(index::differences(&*core.store, partition, &core.catalog, twins)?);
     }
     report.differences.extend(verifier.recalled.differences(core)?);
     let end = core.store.end(partition)?;

@@ -62,6 +62,8 @@ tables! {
     Taken = "taken", positioned: true;
     /// Which twins a prototype has: key [`Key::prototype`].
     Prototypes = "prototypes", positioned: false;
+    /// Which twins have which values in indexed slots: key [`Key::indexed`].
+    Indices = "indices", positioned: false;
     /// Programs by content hash: key [`Key::program`].
     Programs = "programs", positioned: false;
     /// Format, settings, and how far each partition has come: key [`Key::named`]. Names that
@@ -191,6 +193,12 @@ impl Key {
         self.start(partition).put(name.as_bytes()).put(&[END]).put_path(path)
     }
 
+    /// The twin `path` of the prototype `name`, whose slot `slot` has a value that `value` stands for, as many bytes for each.
+    pub fn indexed(&mut self, partition: Partition, name: &str, slot: &str, value: &[u8], path: &str) -> &Key {
+        let key = self.start(partition).put(name.as_bytes()).put(&[END]).put(slot.as_bytes()).put(&[END]);
+        key.put(value).put_path(path)
+    }
+
     /// The name and the path in a key of [`Key::prototype`].
     pub fn prototype_names(&self) -> Option<(String, String)> {
         let rest = self.rest();
@@ -273,6 +281,13 @@ impl KeyRange {
         let mut prefix = Key::new();
         prefix.start(partition).put_path(path).put(&[END]);
         KeyRange::prefix(&prefix)
+    }
+
+    /// The twins of the prototype `name` whose slot `slot` has a value from `from` to `to`, both included, as keys of [`Table::Indices`].
+    pub fn of_values(partition: Partition, name: &str, slot: &str, from: &[u8], to: &[u8]) -> KeyRange {
+        let first = Key::new().indexed(partition, name, slot, from, "").clone();
+        let last = KeyRange::prefix(Key::new().indexed(partition, name, slot, to, ""));
+        KeyRange { from: first, to: last.to }
     }
 
     /// The twins of the prototype `name`, as keys of [`Table::Prototypes`].

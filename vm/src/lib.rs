@@ -22,6 +22,7 @@ pub mod fault;
 pub mod frame;
 #[allow(unsafe_code, reason = "objects are words")]
 pub mod heap;
+pub mod indexed;
 #[allow(unsafe_code, reason = "handlers run verified code without checking it again")]
 pub mod interpret;
 pub mod link;

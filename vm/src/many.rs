@@ -18,6 +18,7 @@ use crate::codec::{DecodeError, Reader, put_bytes, put_number, tag};
 use crate::drive::{Asked, End};
 use crate::fault::{ExceptionKind, Fault};
 use crate::heap;
+use crate::indexed::Hint;
 use crate::primitive::{Few, Stop};
 use crate::promise::{Place, Uses, uses};
 use crate::shape::Shapes;
@@ -82,6 +83,11 @@ impl Verb {
         matches!(self, Verb::All | Verb::Where | Verb::Reject | Verb::Collect | Verb::Answers)
     }
 
+    /// Whether twins that answer false make no difference.
+    pub fn is_of_true_ones(self) -> bool {
+        matches!(self, Verb::Where | Verb::Count | Verb::Detect | Verb::Any)
+    }
+
     /// Whether each twin answers true or false.
     pub fn is_of_booleans(self) -> bool {
         match self {
@@ -102,6 +108,8 @@ pub struct Many<'a> {
     pub selector: &'a str,
     /// The block, as [`Vm`] writes it; empty if there is none.
     pub block: &'a [u8],
+    /// Which twins need not be asked, if an index can tell.
+    pub hint: Option<Hint<'a>>,
     /// A part of the answer is wanted, of which there is a list: an array of the path up to which that goes, or nil if it is the last,
     /// and the list.
     pub page: Option<Page<'a>>,
@@ -123,6 +131,10 @@ impl<'a> Many<'a> {
         put_bytes(&mut out, self.prototype.as_bytes());
         put_bytes(&mut out, self.selector.as_bytes());
         put_bytes(&mut out, self.block);
+        out.push(u8::from(self.hint.is_some()));
+        if let Some(hint) = &self.hint {
+            hint.write(&mut out);
+        }
         if let Some(Page { after, twins }) = self.page {
             put_bytes(&mut out, after.as_bytes());
             put_number(&mut out, u64::from(twins));
@@ -136,11 +148,15 @@ impl<'a> Many<'a> {
         let &(verb, _) = Verb::ALL.get(usize::from(reader.byte().ok()?))?;
         let (prototype, selector) = (reader.text().ok()?, reader.text().ok()?);
         let block = reader.sized().ok()?;
+        let hint = match reader.byte().ok()? {
+            0 => None,
+            _ => Some(Hint::read(&mut reader).ok()?),
+        };
         let page = match reader.is_empty() {
             true => None,
             false => Some(Page { after: reader.text().ok()?, twins: reader.number32().ok()? }),
         };
-        reader.is_empty().then_some(Many { verb, prototype, selector, block, page })
+        reader.is_empty().then_some(Many { verb, prototype, selector, block, hint, page })
     }
 }
 

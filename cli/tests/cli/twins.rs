@@ -734,7 +734,7 @@ fn quantities_come_in_by_messages_and_rows() {
 fn a_query_asks_many_twins_and_changes_nothing() {
     let folder = Folder::with(&[(
         "tanks.twin",
-        "twin Tank = ( | level <- 0. | fill: n = ( level := level + n ) timer tick every: 1 milliseconds = ( level := level + 1 ) )
+        "twin Tank = ( | level <indexed> <- 0. | fill: n = ( level := level + n ) timer tick every: 1 milliseconds = ( level := level + 1 ) )
         1 to: 3 do: [ :n | (Tank ensure: 'tank-', n printString) fill: n * 1000000 ].",
     )]);
     folder.run("run tanks.twin --store s");
@@ -743,6 +743,8 @@ fn a_query_asks_many_twins_and_changes_nothing() {
         &[
             "query '(Tank where: [ :t | t level > 1500000 ]) collect: [ :t | t path ]' --store s",
             "query 'Tank where: [ :t | t level > 1500000 ]' --store s --json",
+            "query 'Tank count: [ :t | t level > 1500000 ]' --store s --explain",
+            "query 'Tank where: [ :t | t level isNil ]' --store s --explain --json",
             "query 'Tank count: #level' --store s",
             "query 'Tank all do: [ :t | t fill: 1 ]' --store s",
             "query 'Tank max:' --store s",
@@ -756,9 +758,17 @@ fn a_query_asks_many_twins_and_changes_nothing() {
             $ query 'Tank where: [ :t | t level > 1500000 ]' --store s --json
             ["tank-2","tank-3"]
             ! twintalk: the log up to position N
+            $ query 'Tank count: [ :t | t level > 1500000 ]' --store s --explain
+            2
+            ! twintalk: the log up to position N
+            ! twintalk: 4 rows read, 2 twins asked; by the index of Tank level
+            $ query 'Tank where: [ :t | t level isNil ]' --store s --explain --json
+            []
+            ! twintalk: the log up to position N
+            ! twintalk: 6 rows read, 3 twins asked; without an index: all of Tank
             $ query 'Tank count: #level' --store s
             ! twintalk: the log up to position N
-            ! twintalk: MessageNotUnderstood: Integer does not understand #ifTrue:
+            ! twintalk: NonBoolean: tank-1: level answers something that is neither true nor false
             !   main (query:1:6)
             exit 1
             $ query 'Tank all do: [ :t | t fill: 1 ]' --store s

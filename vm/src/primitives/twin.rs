@@ -3,6 +3,7 @@
 use crate::class::ClassKind;
 use crate::drive::Question;
 use crate::fault::ExceptionKind;
+use crate::indexed::Hint;
 use crate::many::{Many, Page, Verb};
 use crate::primitive::{Few, Row, Stop, Window};
 use crate::reference::{NAME_BYTES_MAX, check_path};
@@ -552,7 +553,7 @@ fn ask_all(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
     let (Some(class), Some(verb)) = (class, verb) else {
         return Err(vm.raise(ExceptionKind::ArgumentError, "twins are sought of a twin definition"));
     };
-    let (mut selector, mut block) = (String::new(), Vec::new());
+    let (mut selector, mut block, mut hint) = (String::new(), Vec::new(), None);
     for index in 1..window.argument_count {
         let asked = window.argument(vm, index);
         if asked.is_nil() {
@@ -567,6 +568,8 @@ fn ask_all(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         } else if vm.block_arguments(asked).is_some() {
             let Some(bytes) = vm.block_that_travels(asked)? else { return Ok(Value::NIL) };
             block = bytes;
+            let asked = window.argument(vm, index);
+            hint = vm.hint_of(&selector, asked).filter(|_| verb.is_of_true_ones());
         } else if vm.run.turn.mode == Mode::Program {
             return Ok(Value::NIL);
         } else {
@@ -575,7 +578,8 @@ fn ask_all(vm: &mut Vm, window: Window) -> Result<Value, Stop> {
         }
     }
     let prototype = vm.symbols.name(vm.class(class).name);
-    let arguments = Many { verb, prototype, selector: &selector, block: &block, page: None }.write();
+    let hint = hint.as_ref().map(|(selector, range)| Hint { selector, range: *range });
+    let arguments = Many { verb, prototype, selector: &selector, block: &block, hint, page: None }.write();
     if verb.is_list() && vm.pages && vm.run.turn.mode == Mode::Program {
         let bytes = vm.allocate_bytes(vm.known.byte_array, arguments.len(), 0)?;
         vm.heap.init_bytes(bytes).copy_from_slice(&arguments);
