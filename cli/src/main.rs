@@ -43,6 +43,7 @@ mod twins;
 mod verb;
 mod verify;
 mod version;
+mod whatif;
 mod why;
 
 use std::io::{self, Write};

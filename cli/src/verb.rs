@@ -5,7 +5,7 @@ use clap::Subcommand;
 use crate::exit::Outcome;
 use crate::{
     backup, check, check_store, compile, completions, deadletters, diff, disasm, doc, export, feed, fmt, history,
-    import, profile, query, repl, restore, run, send, state, test, twins, verify, version, why,
+    import, profile, query, repl, restore, run, send, state, test, twins, verify, version, whatif, why,
 };
 
 /// Every verb with its arguments; what `--help` says of one is the comment on its arguments.
@@ -25,6 +25,7 @@ pub enum Verb {
     History(history::History),
     Diff(diff::Diff),
     Why(why::Why),
+    Whatif(whatif::Whatif),
     Deadletters(deadletters::Deadletters),
     Verify(verify::Verify),
     CheckStore(check_store::CheckStore),
@@ -57,6 +58,7 @@ impl Verb {
             Verb::History(verb) => verb.run(),
             Verb::Diff(verb) => verb.run(),
             Verb::Why(verb) => verb.run(),
+            Verb::Whatif(verb) => verb.run(),
             Verb::Deadletters(verb) => verb.run(),
             Verb::Verify(verb) => verb.run(),
             Verb::CheckStore(verb) => verb.run(),

@@ -28,6 +28,7 @@ use crate::catalog::Catalog;
 use crate::clock::{self, Clock};
 use crate::commit::InFlight;
 use crate::flush::Flusher;
+use crate::fork::Script;
 use crate::message::{DROP, FAILED, FaultReport, From, Message, QUARANTINE, TIMER, message_from_row, message_to_row};
 use crate::near::{Inquiry, Near, Need, Reading, another_kind, load};
 use crate::place::Placing;
@@ -186,6 +187,8 @@ pub(crate) struct Core {
     pub discipline: Discipline,
     /// The twins that the last turn's record lists.
     pub(crate) met: Vec<String>,
+    /// In a fork: what the base recorded.
+    pub(crate) script: Option<Box<Script>>,
 }
 
 impl Core {
@@ -245,6 +248,7 @@ impl Core {
             records: 0,
             discipline: Discipline::default(),
             met: Vec::new(),
+            script: None,
         })
     }
 
@@ -350,7 +354,13 @@ impl Core {
         }
         let (_, id) = self.timers.first()?;
         let id = id.clone();
-        let timer = self.timers.cancel(&id)?;
+        self.timer_message(&id)
+    }
+
+    /// The message of a timer that is set, as if its time had come. Its row goes with the record of its turn.
+    pub(crate) fn timer_message(&mut self, id: &TimerId) -> Option<Message> {
+        let timer = self.timers.cancel(id)?;
+        let due_ns = timer.due_ns;
         let from = From::Timer { name: (&*id.name).into(), due_ns, life: 0 };
         let errand = Errand::from_bytes(&timer.errand);
         let arguments = timer_arguments(&TimerArguments { name: &id.name, due_ns, program: None, errand });
@@ -468,7 +478,7 @@ impl Core {
         if self.closed.contains_key(first_segment(&message.path)) {
             return self.put_aside(message);
         }
-        if matches!(&*message.selector, RELEASE | DROP) {
+        if matches!(&*message.selector, RELEASE | DROP | QUARANTINE) {
             return self.note(vm, message);
         }
         if let Some(kind) = &message.kind

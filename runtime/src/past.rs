@@ -130,7 +130,7 @@ impl LinkStep {
 }
 
 /// Calls `read` with the record at a position.
-fn read_record<T>(
+pub(crate) fn read_record<T>(
     store: &dyn Store,
     at: Origin,
     read: impl FnOnce(&Record<'_>) -> Result<T, StoreError>,
@@ -373,7 +373,11 @@ fn links(store: &dyn Store, vm: &Vm, first: Origin, path: &str) -> Result<(Vec<L
 }
 
 /// The record that caused this one. `None`: it came from outside.
-fn cause_of(store: &dyn Store, at: Origin, record: &Record<'_>) -> Result<Option<(Origin, LinkStep)>, StoreError> {
+pub(crate) fn cause_of(
+    store: &dyn Store,
+    at: Origin,
+    record: &Record<'_>,
+) -> Result<Option<(Origin, LinkStep)>, StoreError> {
     let step = match record.cause.sender {
         Sender::Program | Sender::Outside(_) => return Ok(None),
         Sender::Twin(_) => LinkStep::Sent,

@@ -97,6 +97,11 @@ impl Post {
         self.order.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Counts on from `order`, if that is more.
+    pub fn go_on_from(&self, order: u64) {
+        self.order.fetch_max(order, Ordering::Relaxed);
+    }
+
     /// Which thread drives a partition.
     pub fn thread_of(&self, partition: Partition) -> usize {
         usize::from(partition.0) % self.bells.len()

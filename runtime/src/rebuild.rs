@@ -30,7 +30,7 @@ use crate::message::{From, Message, PROGRAM, SYSTEM_PATH};
 use crate::partition::Core;
 use crate::program::{self, Programs};
 use crate::recall::Recalled;
-use crate::replay::{Applied, damaged, each_record, recover_outbox, sent_by};
+use crate::replay::{Applied, chain, damaged, each_record, recover_outbox, sent_by};
 use crate::timers::TimerId;
 use crate::{OpenError, OpenOptions, System};
 
@@ -118,14 +118,7 @@ fn forget_rows(store: &dyn Store) -> Result<(), StoreError> {
 
 /// Brings the memory of all partitions to the ends of their logs, writes every row, and last the one that names `program`.
 pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) -> Result<(), StoreError> {
-    let Some(first) = cores.first() else { return Ok(()) };
-    let mut programs = Programs::new(first.store.clone(), first.program);
-    for core in cores.iter_mut() {
-        fold(core, vm, &mut programs)?;
-    }
-    for to in 0..cores.len() {
-        find_taken(cores, to)?;
-    }
+    fold_all(cores, vm, Twins::Applied)?;
     for from in 0..cores.len() {
         recover_outbox(cores, from)?;
     }
@@ -146,9 +139,75 @@ pub(crate) fn rebuild(cores: &mut [Core], vm: &mut Vm, program: &ProgramHash) ->
     core.store.flush()
 }
 
+/// Writes the rows of all but the twins, which lie in the store already: timers, what failed and what waits, and how far everything
+/// has been taken.
+///
+/// Cost: reads the logs a few times; memory for what is on its way or set, not for what there is.
+pub(crate) fn rebuild_beside_twins(cores: &mut [Core], vm: &mut Vm) -> Result<(), StoreError> {
+    fold_all(cores, vm, Twins::Stored)?;
+    cores.iter_mut().try_for_each(|core| core.commit().map(|_| ()))
+}
+
+/// How twins are known while a log is folded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twins {
+    /// The records are applied to them.
+    Applied,
+    /// They lie in the store as the end of the log leaves them.
+    Stored,
+}
+
+fn fold_all(cores: &mut [Core], vm: &mut Vm, twins: Twins) -> Result<(), StoreError> {
+    let Some(first) = cores.first() else { return Ok(()) };
+    let mut programs = Programs::new(first.store.clone(), first.program);
+    for core in cores.iter_mut() {
+        fold(core, vm, &mut programs, twins)?;
+    }
+    (0..cores.len()).try_for_each(|to| find_taken(cores, to))
+}
+
+/// What twins that have failed are, by the record that says all of them: their prototype is what their policy depends on.
+#[derive(Default)]
+struct Kinds(HashMap<String, Option<Vec<u8>>>);
+
+impl Kinds {
+    /// Takes what a record says of twins that were asked about before.
+    fn take(&mut self, record: &Record<'_>) {
+        for twin in record.twins.iter() {
+            if let Some(known) = self.0.get_mut(twin.path) {
+                match (twin.kind, twin.prototype) {
+                    (TwinChange::Removed, _) => *known = None,
+                    (_, Some(_)) => *known = Some(twin.bytes.to_vec()),
+                    (_, None) => {}
+                }
+            }
+        }
+    }
+
+    /// The bytes of the twin at `path`, as the last record that had all of them; `None`: there is none.
+    fn of(
+        &mut self,
+        store: &dyn Store,
+        partition: Partition,
+        path: &str,
+        newest: Option<Position>,
+    ) -> Result<Option<&[u8]>, StoreError> {
+        if !self.0.contains_key(path) {
+            let mut found = None;
+            chain(store, partition, path, newest.unwrap_or(Position::START), |_, _, twin| {
+                found = twin.prototype.map(|_| twin.bytes.to_vec());
+                Ok(found.is_none() && twin.kind != TwinChange::Removed)
+            })?;
+            self.0.insert(path.to_owned(), found);
+        }
+        Ok(self.0.get(path).and_then(Option::as_deref))
+    }
+}
+
 /// Folds the whole log of a partition into memory: twins, timers, what failed and what waits, counters of outside senders.
-fn fold(core: &mut Core, vm: &Vm, programs: &mut Programs) -> Result<(), StoreError> {
+fn fold(core: &mut Core, vm: &Vm, programs: &mut Programs, twins: Twins) -> Result<(), StoreError> {
     let (store, partition) = (core.store.clone(), core.partition);
+    let mut kinds = Kinds::default();
     let mut timers = FoldedTimers::default();
     let mut recalled = Recalled::default();
     let mut taken: BTreeMap<String, u64> = BTreeMap::new();
@@ -158,11 +217,20 @@ fn fold(core: &mut Core, vm: &Vm, programs: &mut Programs) -> Result<(), StoreEr
         *last = number.max(*last);
     };
     each_record(&*store, partition, Position::FIRST, |position, record, _| {
-        Applied::of(record).apply(core, vm, position)?;
+        match twins {
+            Twins::Applied => Applied::of(record).apply(core, vm, position)?,
+            Twins::Stored => kinds.take(record),
+        }
         timers.take(record, position);
-        let mut policy_of = |path: &str| match core.residents.image(path) {
-            Some(image) => programs.linked(vm, record.envelope.program).map(|vm| Some(vm.supervision(image))),
-            None => Ok(None),
+        let mut policy_of = |path: &str| {
+            let image = match twins {
+                Twins::Applied => core.residents.image(path),
+                Twins::Stored => kinds.of(&*store, partition, path, record.receiver().previous)?,
+            };
+            match image {
+                Some(image) => programs.linked(vm, record.envelope.program).map(|vm| Some(vm.supervision(image))),
+                None => Ok(None),
+            }
         };
         let waits = recalled.take(&*store, partition, position, record, &mut policy_of)?;
         if let Some(From::Outside { name, number: number @ 1.. }) = waits.map(|message| message.from) {

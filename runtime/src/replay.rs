@@ -351,7 +351,7 @@ pub(crate) fn programs(
 /// What the log says of a twin now.
 pub(crate) fn newest(core: &mut Core, vm: &mut Vm, path: &str) -> Result<Option<State>, StoreError> {
     let last = core.residents.get(path).map_or(Position::START, |view| view.last);
-    let at = fold(&*core.store, core.partition, vm, path, last, Moment::Now)?;
+    let at = fold(&*core.store, core.partition, vm.shapes(), path, last, Moment::Now)?;
     Ok(at.map(|at| at.state))
 }
 
@@ -474,7 +474,7 @@ pub(crate) fn steps(
 pub(crate) fn fold(
     store: &dyn Store,
     partition: Partition,
-    vm: &Vm,
+    shapes: &Shapes,
     path: &str,
     newest: Position,
     moment: Moment,
@@ -482,11 +482,11 @@ pub(crate) fn fold(
     // From the last record that says all of the twin.
     let is_whole = |twin: &record::TwinEffect<'_>| match twin.kind {
         record::TwinChange::Created | record::TwinChange::Removed => true,
-        record::TwinChange::Changed => twin.prototype.is_some() && !vm.shapes().has_pieces(twin.bytes),
+        record::TwinChange::Changed => twin.prototype.is_some() && !shapes.has_pieces(twin.bytes),
         record::TwinChange::Touched => false,
     };
     let steps = steps(store, partition, path, newest, moment, is_whole)?;
-    steps.iter().try_fold(None, |folded, step| step.take(partition, vm.shapes(), folded))
+    steps.iter().try_fold(None, |folded, step| step.take(partition, shapes, folded))
 }
 
 impl System {
@@ -532,7 +532,9 @@ impl System {
         let core = partitions.of(path);
         load(&mut core.residents, &*core.store, core.partition, path)?;
         let last = core.residents.get(path).map_or(Position::START, |view| view.last);
-        let Some(folded) = fold(&*core.store, core.partition, vm, path, last, moment)? else { return Ok(None) };
+        let Some(folded) = fold(&*core.store, core.partition, vm.shapes(), path, last, moment)? else {
+            return Ok(None);
+        };
         let mut state = shown(vm.shapes(), core.partition, path, folded)?;
         state.quarantined = moment == Moment::Now && core.supervisor.is_quarantined(path);
         Ok(Some(state))

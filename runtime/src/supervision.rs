@@ -201,6 +201,35 @@ impl Supervisor {
         self.retries.first_key_value().map(|((due_ns, _), message)| (*due_ns, message))
     }
 
+    /// The first message that is tried again and for which `is_it` holds.
+    pub fn take_retry_where(&mut self, is_it: impl Fn(&Message) -> bool) -> Option<Message> {
+        let key = self.retries.iter().find(|(_, message)| is_it(message)).map(|(key, _)| *key)?;
+        self.retries.remove(&key)
+    }
+
+    /// What is tried again by `now_ns`, the first first.
+    pub fn retries_until(&self, now_ns: i64) -> impl Iterator<Item = (i64, &Message)> {
+        self.retries.range(..=(now_ns, u64::MAX)).map(|((due_ns, _), message)| (*due_ns, message))
+    }
+
+    /// Every message that is tried again, or waits behind one.
+    pub fn kept(&self) -> impl Iterator<Item = &Message> {
+        self.retries.values().chain(self.blocked.values().flat_map(|blocked| &blocked.behind))
+    }
+
+    /// The number of the row of a message, if it was the last that began to wait for the release of the twin at `path`.
+    pub fn last_waiting(&self, path: &str, order: u64) -> Option<u64> {
+        match self.quarantined.get(path)?.waiting.back()? {
+            Waits::Here(message) if message.order == order => message.waiting,
+            Waits::Here(_) | Waits::Row { .. } => None,
+        }
+    }
+
+    /// The messages that are tried again.
+    pub fn retries_mut(&mut self) -> impl Iterator<Item = &mut Message> {
+        self.retries.values_mut()
+    }
+
     /// Whether some message is tried again.
     pub fn has_retries(&self) -> bool {
         !self.retries.is_empty()
@@ -228,6 +257,11 @@ fn is_awaited(message: &Message) -> bool {
     message.ticket.is_some() || matches!(message.from, From::Twin { wanted: true, .. })
 }
 
+/// Whether it is kept, if its twin is in quarantine, until that is released.
+pub(crate) fn waits_for_release(message: &Message) -> bool {
+    (is_for_twin(&message.selector) || message.selector == REARM) && !is_awaited(message)
+}
+
 /// Whether it is a message to the twin, rather than one about it.
 pub(crate) fn is_for_twin(selector: &str) -> bool {
     !is_own(selector) || matches!(selector, TIMER | REPLY | FAILED)
@@ -251,9 +285,7 @@ impl Core {
             }
             return Ok(None);
         }
-        let is_for_twin = is_for_twin(&message.selector) || message.selector == REARM;
-        let waits = self.supervisor.is_quarantined(&message.path) && is_for_twin && !is_awaited(&message);
-        if !waits {
+        if !self.supervisor.is_quarantined(&message.path) || !waits_for_release(&message) {
             return Ok(Some(message));
         }
         self.unblock(&message);

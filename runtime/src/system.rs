@@ -936,7 +936,7 @@ impl System {
     }
 }
 
-fn check_message(path: &str, selector: &str) -> Result<(), SendError> {
+pub(crate) fn check_message(path: &str, selector: &str) -> Result<(), SendError> {
     twintalk_vm::reference::check_path(path).map_err(SendError::Argument)?;
     check_selector(selector)
 }

@@ -49,6 +49,16 @@ impl Timers {
         self.set.range(first..).map(|(id, _)| id).take_while(|id| *id.path == *path).cloned().collect()
     }
 
+    /// When a timer is due, if it is set.
+    pub fn due_ns(&self, id: &TimerId) -> Option<i64> {
+        self.set.get(id).map(|timer| timer.due_ns)
+    }
+
+    /// Every timer, and when it is due.
+    pub fn iter(&self) -> impl Iterator<Item = (&TimerId, i64)> {
+        self.set.iter().map(|(id, timer)| (id, timer.due_ns))
+    }
+
     /// The timer that is due first, and when.
     pub fn first(&self) -> Option<(i64, &TimerId)> {
         self.by_due.first().map(|(due, id)| (*due, id))

@@ -66,9 +66,17 @@ impl Core {
         if let From::Timer { due_ns, .. } = message.from {
             now_ns = now_ns.max(due_ns);
         }
-        let seed = self.clock.seed(composite, number.turn);
+        let mut seed = self.clock.seed(composite, number.turn);
+        let mut answers = Vec::new();
         let inquiry = Inquiry::new(0, self.limits.fuel);
-        self.attempt_turn(vm, Attempt { message, now_ns, seed, answers: Vec::new(), inquiry }, number)
+        if let Some(script) = &mut self.script
+            && let Some(record) = script.take(&message.path, &message.selector)?
+        {
+            now_ns = record.began_ns.max(message.sent_ns);
+            seed = record.seed.unwrap_or(seed);
+            answers = std::mem::take(&mut record.answers);
+        }
+        self.attempt_turn(vm, Attempt { message, now_ns, seed, answers, inquiry }, number)
     }
 
     /// Runs a turn, from its start; closes its composite if it needs an answer, else writes its record.
@@ -103,6 +111,11 @@ impl Core {
         let (result, effects) = match outcome {
             Outcome::Done { reply, effects } => (Ok(reply), effects),
             Outcome::Failed(fault) => (Err(fault), Effects::default()),
+            // A fork that is not what it was given answers of asks anew.
+            Outcome::Needs if need.is_none() && self.script.is_some() && !attempt.answers.is_empty() => {
+                attempt.answers.clear();
+                return self.attempt_turn(vm, attempt, number);
+            }
             Outcome::Needs => {
                 attempt.runs_again(answers, fuel_used);
                 self.close(attempt, needs)?;
@@ -130,11 +143,21 @@ impl Core {
         Ok(())
     }
 
+    /// The time of the record of a message that runs nothing.
+    fn time_of(&mut self, message: &Message) -> Result<i64, StoreError> {
+        if let Some(script) = &mut self.script
+            && let Some(record) = script.take(&message.path, &message.selector)?
+        {
+            return Ok(record.time_ns.max(self.last_time_ns));
+        }
+        Ok(self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns))
+    }
+
     /// Writes the record of a message that fails before its turn begins.
     pub(crate) fn fail(&mut self, vm: &mut Vm, message: Message, fault: Fault) -> Result<(), StoreError> {
         let composite = first_segment(&message.path);
         let number = self.next_turn(composite)?;
-        let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
+        let now_ns = self.time_of(&message)?;
         let facts = Facts { number, now_ns, log_ns: now_ns, seed: 0 };
         // It never reached the twin, whose policy has no say then.
         let verdict = Verdict::of_unread(&message);
@@ -164,7 +187,7 @@ impl Core {
     pub(crate) fn push_note(&mut self, vm: &mut Vm, message: &Message) -> Result<Position, StoreError> {
         let number = self.next_turn(first_segment(&message.path))?;
         load(&mut self.residents, &*self.store, self.partition, &message.path)?;
-        let now_ns = self.clock.now_ns().max(self.last_time_ns).max(message.sent_ns);
+        let now_ns = self.time_of(message)?;
         let facts = Facts { number, now_ns, log_ns: now_ns, seed: 0 };
         let (nothing, verdict, result) = (Effects::default(), Verdict::default(), Ok(vec![0]));
         let position = self
@@ -273,7 +296,11 @@ impl Core {
             twins: twins[..].into(),
             outcome,
         };
-        self.builder.push(&record)
+        let position = self.builder.push(&record)?;
+        if let Some(script) = &mut self.script {
+            script.written(&record, position);
+        }
+        Ok(position)
     }
 
     /// Takes what a recorded turn left into memory.
@@ -507,10 +534,10 @@ impl Core {
     }
 
     /// Writes a record of the runtime's own.
-    fn push_own(&mut self, shapes: &Shapes, selector: &str, arguments: Vec<u8>) -> Result<(), StoreError> {
+    pub(crate) fn push_own(&mut self, shapes: &Shapes, selector: &str, arguments: Vec<u8>) -> Result<(), StoreError> {
         let number = self.next_turn(SYSTEM_PATH)?;
         let message = Message::new(SYSTEM_PATH, selector, arguments, From::System);
-        let now_ns = self.clock.now_ns().max(self.last_time_ns);
+        let now_ns = self.time_of(&message)?;
         let facts = Facts { number, now_ns, log_ns: now_ns, seed: 0 };
         let (nothing, verdict) = (Effects::default(), Verdict::default());
         let position = self

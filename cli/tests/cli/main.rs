@@ -14,3 +14,4 @@ mod som;
 mod source;
 mod test;
 mod twins;
+mod whatif;

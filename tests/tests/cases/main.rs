@@ -3,6 +3,7 @@
 mod case;
 mod coverage;
 mod delivery;
+mod fork;
 mod rebuild;
 mod run;
 mod sources;

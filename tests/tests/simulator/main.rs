@@ -118,6 +118,7 @@ fn slow_whatever_goes_wrong_each_message_is_handled_once_in_order_and_whole() {
             total.struck += done.struck;
             total.blackouts += done.blackouts;
             total.writes += done.writes;
+            total.forks += done.forks;
             if limit.is_some() && seeds.is_multiple_of(500) {
                 println!("{seeds} seeds in {:?}", started.elapsed());
             }
@@ -132,13 +133,14 @@ fn slow_whatever_goes_wrong_each_message_is_handled_once_in_order_and_whole() {
     let failures = failures.into_inner().expect("no panic");
     println!(
         "{seeds} seeds from {from} in {:.1?}: {} records kept, {} openings, {} faults struck, power lost {} times, {} writes \
-         and flushes",
+         and flushes, {} forks",
         started.elapsed(),
         total.records,
         total.openings,
         total.struck,
         total.blackouts,
-        total.writes
+        total.writes,
+        total.forks
     );
     assert!(
         failures.is_empty(),

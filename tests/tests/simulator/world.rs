@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use twintalk_runtime::{
-    Datum, Durability, FaultReport, FeedMessage, Moment, OpenError, OpenOptions, Output, SendError, Simulated,
-    StoreError, System, TwinState, VIRTUAL_START_NS,
+    Cut, Datum, Durability, FaultReport, FeedMessage, LookError, Moment, OpenError, OpenOptions, Output, Position,
+    SendError, Simulated, StoreError, System, TwinState, VIRTUAL_START_NS, WhatIf,
 };
 use twintalk_store::{Key, KeyRange, Partition, Settings, Table, Tables};
 
@@ -41,6 +41,7 @@ pub struct Done {
     pub struck: u64,
     pub blackouts: u64,
     pub writes: u64,
+    pub forks: u64,
 }
 
 /// Sees all that leaves a process.
@@ -705,8 +706,36 @@ impl<'p> World<'p> {
             return wrong(format!("opening changes twins: {differs:#?}"));
         }
         self.verify()?;
+        self.check_fork()?;
         self.done.writes = self.disk.events();
         Ok(())
+    }
+
+    /// A fork from some moment in which nothing is otherwise ends as the store did, whatever went wrong on the way.
+    fn check_fork(&mut self) -> Going<()> {
+        let ends = self.system().0.ends();
+        let blocks = self.store(ends)?[0].block;
+        let at = Position::block(1 + self.dice.below(blocks as usize) as u64);
+        let asked = WhatIf {
+            from: Cut::Before(vec![Some(at)]),
+            until: Cut::Now,
+            program: None,
+            dropped: Vec::new(),
+            inserted: Vec::new(),
+        };
+        let forked = match self.system().0.what_if(&asked, &mut |_| {}) {
+            Ok(forked) => forked,
+            Err(LookError::Store(error)) => return self.store(Err(error)),
+            // Several partitions have no moment there.
+            Err(LookError::Question(what)) if what.contains("is no moment of the store") => return Ok(()),
+            Err(error) => return wrong(format!("a fork from {at}: {error}")),
+        };
+        self.done.forks += 1;
+        let otherwise = (forked.differing, forked.added, forked.missing, forked.fault_count);
+        match otherwise == (0, 0, 0, 0) && forked.differences.is_empty() {
+            true => Ok(()),
+            false => wrong(format!("a fork from {at} is otherwise: {forked:#?}")),
+        }
     }
 
     /// Every twin, as its records say.
