@@ -146,13 +146,17 @@ impl Vm {
         if self.run.turn.mode != Mode::Turn {
             return None;
         }
-        let path = self.path_of(reference).filter(|path| self.run.turn.is_near(path))?;
+        let path = self.path_of(reference)?;
+        // The twins in hand are of this composite: whoever is remembered is near.
         let memo = (reference.bits() >> 3) as usize % NEAR_MEMOS;
         let remembered = (self.run.turn.twins.get(self.run.near_memos[memo] as usize))
             .filter(|twin| !twin.removed && *twin.path == *path);
         let (nth, twin) = match remembered {
             Some(twin) => (None, twin.value),
             None => {
+                if !self.run.turn.is_near(path) {
+                    return None;
+                }
                 let nth = self.run.turn.find(path)?;
                 let twin = &self.run.turn.twins[nth];
                 (Some(nth), (!twin.removed).then_some(twin.value)?)
