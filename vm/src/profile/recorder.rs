@@ -5,8 +5,9 @@
 //! the last sample, only the rest is sought.
 //!
 //! **Counts** come from looking at every instruction in turn: how often it ran, what it led to, what it allocated. By
-//! fuel that is done all the time. By request it is done in bursts of a few hundred instructions behind each sample,
-//! and what a burst saw stands for the fuel spent since the burst before it: so counts are estimates.
+//! fuel that is done all the time. By request it is done in bursts of a few hundred instructions, and what a burst saw
+//! stands for the fuel spent since the burst before it: so counts are estimates. A burst takes far longer than a sample,
+//! so there is one behind one sample in four.
 //!
 //! Nothing here is bounded by what a program does but by constants: nodes, samples, paths.
 
@@ -31,6 +32,8 @@ const NODES_MAX: usize = 1 << 20;
 const SAMPLES_MAX: usize = 1 << 20;
 /// How many paths of twins are counted for one kind of turn.
 const PATHS_MAX: usize = 256;
+/// Behind one in how many samples there is a burst.
+const SAMPLES_OF_BURST: u64 = 4;
 /// How many instructions a burst has at least; up to as many are let go by before it, and may follow, so that it does
 /// not begin and end at the same places of a loop each time.
 const BURST: usize = 128;
@@ -82,6 +85,9 @@ pub(crate) enum SystemTurn {
     Failed,
     Reply,
 }
+
+/// How many of these there are.
+const SYSTEM_TURNS: usize = SystemTurn::Reply as usize + 1;
 
 /// What a stretch of execution is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -271,6 +277,9 @@ pub(crate) struct Recorder {
     // ---- roots ----
     pub roots: Vec<Root>,
     root_index: FxHashMap<RootKey, u32>,
+    /// Those of turns in general that are made, and the one that was asked for last: most turns find theirs here.
+    system_roots: [Option<u32>; SYSTEM_TURNS],
+    last_root: (RootKey, u32),
     root: u32,
     /// What rests while a turn runs.
     resting: Vec<Resting>,
@@ -295,7 +304,9 @@ pub(crate) struct Recorder {
     pub fuel_spent: u64,
     /// By fuel: when so much is spent, the next sample is due.
     due: u64,
-    /// By request: how many instructions go by before the next burst.
+    /// By request: how many samples were asked for.
+    asked: u64,
+    /// And how many instructions go by before the next burst.
     skip: usize,
     /// The fuel spent at the start of the burst that goes on.
     burst: Option<u64>,
@@ -324,6 +335,8 @@ impl Recorder {
             node: NO_NODE,
             roots: Vec::new(),
             root_index: FxHashMap::default(),
+            system_roots: [None; SYSTEM_TURNS],
+            last_root: (RootKey::Program, 0),
             root: 0,
             resting: Vec::new(),
             root_is_known: false,
@@ -344,6 +357,7 @@ impl Recorder {
                 Pace::Fuel(every) => every.get(),
                 Pace::Requests => 0,
             },
+            asked: 0,
             skip: 0,
             burst: None,
             burst_steps: 0,
@@ -376,7 +390,8 @@ impl Recorder {
         if self.inside > 1 {
             return false;
         }
-        if self.note_outside(clock) {
+        if clock > self.time && !self.always() {
+            self.note_outside(clock);
             // Turns may be so short that requests hardly ever come while one runs.
             self.end_burst();
             self.plan_burst();
@@ -389,17 +404,21 @@ impl Recorder {
         self.skip > 0
     }
 
-    fn plan_burst(&mut self) {
-        self.skip = 1 + split_mix(&mut self.random) as usize % BURST;
+    /// A sample was asked for: whether a burst is to follow.
+    fn plan_burst(&mut self) -> bool {
+        self.asked += 1;
+        self.skip = 0;
+        if self.asked % SAMPLES_OF_BURST == 1 {
+            self.skip = 1 + split_mix(&mut self.random) as usize % BURST;
+        }
+        self.plans_burst()
     }
 
-    /// By request: the time since the interpreter was left is nobody's, not the turn's either that begins.
-    /// Whether there was a request meanwhile.
-    fn note_outside(&mut self, clock: u64) -> bool {
-        let passed = clock.saturating_sub(self.time);
-        if passed == 0 || self.always() {
-            return false;
-        }
+    /// By request: the time since the interpreter was left, in which there was one, is nobody's, not the turn's either
+    /// that begins.
+    #[cold]
+    fn note_outside(&mut self, clock: u64) {
+        let passed = clock - self.time;
         self.time = clock;
         let turn_weight = self.turn_weight;
         let root = std::mem::replace(&mut self.root, 0);
@@ -408,7 +427,6 @@ impl Recorder {
         self.end_sample(passed);
         self.root = root;
         self.turn_weight = turn_weight;
-        true
     }
 
     /// The interpreter is left. `made` is what the last instruction allocated.
@@ -439,8 +457,8 @@ impl Recorder {
                 let weight = clock - self.time;
                 self.time = clock;
                 self.end_burst();
-                self.plan_burst();
-                Wanted { look: true, weight, done: false }
+                let done = !self.plan_burst();
+                Wanted { look: true, weight, done }
             }
             Pace::Requests if self.skip > 0 => {
                 self.skip -= 1;
@@ -540,9 +558,13 @@ impl Recorder {
 
     /// Nothing more comes.
     pub(crate) fn finish(&mut self, clock: u64) {
-        self.note_outside(clock);
         match self.pace {
-            Pace::Requests => self.end_burst(),
+            Pace::Requests => {
+                if clock > self.time {
+                    self.note_outside(clock);
+                }
+                self.end_burst();
+            }
             Pace::Fuel(_) => {
                 self.count_steps(1.0);
                 if let Some(last) = self.steps.pop() {
@@ -626,7 +648,13 @@ impl Recorder {
 
     /// A turn begins; what it does is only known in general.
     pub(crate) fn begin_turn(&mut self, what: SystemTurn, fuel: i64) {
-        let root = self.root_of(RootKey::System(what));
+        let root = match self.system_roots[what as usize] {
+            Some(known) => known,
+            None => {
+                let made = self.root_of(RootKey::System(what));
+                *self.system_roots[what as usize].insert(made)
+            }
+        };
         let resting = Resting {
             root: std::mem::replace(&mut self.root, root),
             root_is_known: std::mem::replace(&mut self.root_is_known, false),
@@ -639,7 +667,10 @@ impl Recorder {
     /// It is known now, unless it was before.
     pub(crate) fn turn_is(&mut self, key: RootKey) {
         if !self.root_is_known && !self.resting.is_empty() {
-            self.root = self.root_of(key);
+            if self.last_root.0 != key {
+                self.last_root = (key, self.root_of(key));
+            }
+            self.root = self.last_root.1;
             self.root_is_known = true;
         }
     }
