@@ -168,7 +168,13 @@ impl System {
         let program = program_at(&store, from[0], ends[0])?;
         let overlay = Arc::new(Overlay::new(store.clone(), shapes, from.clone())?);
         let pending = begin(&overlay, &*store, &program, (vm, present))?;
-        let options = OpenOptions { program: asked.program.clone(), upgrade: true, limits, ..OpenOptions::default() };
+        let options = OpenOptions {
+            program: asked.program.clone(),
+            upgrade: true,
+            limits,
+            unindexed: true,
+            ..OpenOptions::default()
+        };
         let mut fork = System::with_store(overlay, ClockKind::Driven, options.clone()).map_err(look_error)?;
         let other = asked.program.as_ref().is_some_and(|other| other.hash() != program);
         let (partitions, fork_vm) = fork.parts();

@@ -72,6 +72,10 @@ pub struct OpenOptions {
     pub discipline: Discipline,
     /// Leaves the store as it is: a process beside the one that runs it may look.
     pub read_only: bool,
+    /// Does without rows that say which twins a prototype has, where they are missing: a fork would have to read all of its base
+    /// for them.
+    #[doc(hidden)]
+    pub unindexed: bool,
 }
 
 /// Why a store does not open.
@@ -395,7 +399,7 @@ impl System {
         }
         for core in partitions.iter_mut() {
             core.is_indexed = index::is_whole(&*core.store, core.partition, &core.catalog)?;
-            if !core.is_indexed && !options.read_only {
+            if !core.is_indexed && !options.read_only && !options.unindexed {
                 index::build(&*core.store, core.partition, &core.catalog)?;
                 core.is_indexed = true;
             }

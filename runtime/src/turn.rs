@@ -112,7 +112,7 @@ impl Core {
             Outcome::Done { reply, effects } => (Ok(reply), effects),
             Outcome::Failed(fault) => (Err(fault), Effects::default()),
             // A fork that is not what it was given answers of asks anew.
-            Outcome::Needs if need.is_none() && self.script.is_some() && !attempt.answers.is_empty() => {
+            Outcome::Needs if needs.is_empty() && self.script.is_some() && !attempt.answers.is_empty() => {
                 attempt.answers.clear();
                 return self.attempt_turn(vm, attempt, number);
             }

@@ -57,6 +57,7 @@ fn is_shared(table: Table) -> bool {
         | Table::DeadLetters
         | Table::Taken
         | Table::Prototypes
+        | Table::Indices
         | Table::Meta => false,
     }
 }
