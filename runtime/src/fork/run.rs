@@ -529,8 +529,13 @@ impl<'a> Run<'a> {
     fn route(&mut self, nth: usize, message: Message, key: Option<Key>) {
         let order = message.order;
         match key {
-            // The base kept those for a twin in quarantine: so does the fork, unless it is in none here.
-            Some(key) if self.base_quarantined.contains(&*message.path) && waits_for_release(&message) => {
+            // The base kept those for a twin in quarantine: so does the fork, unless it is in none here. Not one behind which the base
+            // has still to handle another of the same sender: that would be handled too early.
+            Some(key)
+                if self.base_quarantined.contains(&*message.path)
+                    && waits_for_release(&message)
+                    && !self.is_behind_another(&message, order) =>
+            {
                 self.keys.insert(order, Some(key));
                 self.ready.insert(order, (nth, message));
             }
@@ -546,6 +551,12 @@ impl<'a> Run<'a> {
                 self.ready.insert(order, (nth, message));
             }
         }
+    }
+
+    /// Whether a message is held that the same composite has sent to the same one before.
+    fn is_behind_another(&self, message: &Message, order: u64) -> bool {
+        let orders = pair_of(message).and_then(|pair| self.by_pair.get(&pair));
+        orders.is_some_and(|orders| orders.range(..order).next().is_some())
     }
 
     /// Takes back a message that is held.

@@ -7,7 +7,8 @@
 //! turn, what was acknowledged is durable, replay equals live, `verify` is silent.
 //!
 //! A run needs nothing but its seed: `SEED=7` runs that one and prints its plan and what happened; `SEEDS=1..10000` runs
-//! many, `HOURS=1` as many as there are in that time. A failure names its seed.
+//! many, `HOURS=1` as many as there are in that time; `FORKS=0` leaves out the fork at the end, which takes as long as all else.
+//! A failure names its seed.
 //!
 //! That the simulator can fail is tested too: with a defect planted in the store it must find it.
 
